@@ -1,0 +1,86 @@
+"""What is written beside an exported policy: enough to refuse it wherever it does not belong."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
+
+
+class ManifestPart(BaseModel):
+    """Base of the manifest's models."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ObservationLayout(ManifestPart):
+    """What the network expects.
+
+    Attributes:
+        kind: ``normalised`` (one column per corrector slot) or ``raw`` (one per BPM channel).
+        columns: of the 3-row trend.
+        gain, damping_mm: of the normalisation.
+    """
+
+    kind: Literal["normalised", "raw"]
+    columns: PositiveInt
+    gain: FiniteFloat
+    damping_mm: FiniteFloat
+
+
+class TrainingRecord(ManifestPart):
+    """How the agent came about.
+
+    Attributes:
+        preset: name.
+        configuration: every number of the preset.
+        seed: of machines, exploration and weights.
+        updates: gradient steps of the checkpoint.
+        cpu_s: processor seconds up to it.
+        code_revision: commit.
+        selection: result on the fixed machines that chose the checkpoint.
+    """
+
+    preset: str
+    configuration: dict[str, Any]
+    seed: int
+    updates: int
+    cpu_s: FiniteFloat
+    code_revision: str
+    selection: dict[str, FiniteFloat]
+
+
+class GoldenVectors(ManifestPart):
+    """Observations and the actions that the policy must give for them."""
+
+    observations: list[list[list[FiniteFloat]]]
+    actions: list[list[FiniteFloat]]
+
+
+class Manifest(ManifestPart):
+    """The passport of an agent.
+
+    Attributes:
+        id: its name.
+        task_kind: what it is for.
+        machine: name of the machine description it was trained with.
+        machine_hash: SHA-256 of the description it may run on; None: any that fits the layout (model-normalised agents).
+        policy_sha256: of ``policy.onnx``.
+        observation: layout.
+        actions: number of outputs.
+        step_units: published units that an action of 1 means; None: the machine's step limit.
+        training: how it came about.
+        golden: checked whenever the agent is loaded.
+        evaluation: rows of its evaluation report.
+    """
+
+    format: Literal[1] = 1
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]*$")
+    task_kind: Literal["orbit"] = "orbit"
+    machine: str
+    machine_hash: str | None
+    policy_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    observation: ObservationLayout
+    actions: PositiveInt
+    step_units: FiniteFloat | None
+    training: TrainingRecord
+    golden: GoldenVectors
+    evaluation: list[dict[str, Any]] = Field(default_factory=list)

@@ -1,0 +1,170 @@
+"""Finds exported agents and loads only those that are what they say.
+
+Loading checks, in this order: the manifest against its model, the policy against its SHA-256, inputs and outputs of
+the network against the layout, golden vectors. Policies are ONNX, run by onnxruntime: nothing is unpickled.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from beamctl.agent.manifest import Manifest
+from beamctl.agent.policy import Infer, TrendPolicyAgent
+from beamctl.errors import IncompatibleAgentError, UnknownNameError
+from beamctl.task.encoding import Normalisation
+
+SHIPPED = Path(str(resources.files("beamctl.agent") / "shipped"))
+GOLDEN_TOLERANCE = 1e-4
+MAX_POLICY_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class AgentFolder:
+    """An agent on disk."""
+
+    id: str
+    path: Path
+
+
+class Registry:
+    """Agents by name.
+
+    Args:
+        folders: where agents lie, later ones win; those that come with beamctl are always there.
+    """
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        self._roots = (SHIPPED, *folders)
+
+    def list(self) -> list[AgentFolder]:
+        """Every folder with a manifest, by name."""
+        found = {p.parent.name: p.parent for root in self._roots for p in sorted(root.glob("*/manifest.json"))}
+        return [AgentFolder(name, path) for name, path in sorted(found.items())]
+
+    def find(self, name_or_path: str) -> AgentFolder:
+        """An agent by name, or by the path of its folder.
+
+        Raises:
+            UnknownNameError: lists those that exist.
+        """
+        for agent in self.list():
+            if agent.id == name_or_path:
+                return agent
+        path = Path(name_or_path)
+        if (path / "manifest.json").is_file():
+            return AgentFolder(path.name, path)
+        raise UnknownNameError(
+            "agent", name_or_path, [*(a.id for a in self.list()), "or the path of an agent's folder"]
+        )
+
+
+def load_manifest(agent: AgentFolder) -> Manifest:
+    """The passport.
+
+    Raises:
+        IncompatibleAgentError: not a manifest.
+    """
+    try:
+        return Manifest.model_validate_json((agent.path / "manifest.json").read_bytes())
+    except (ValidationError, OSError) as error:
+        raise IncompatibleAgentError(f"{agent.path / 'manifest.json'} is not a valid manifest: {error}") from error
+
+
+def load_agent(agent: AgentFolder, machine_hash: str | None = None, unit_share: float = 1.0) -> TrendPolicyAgent:
+    """Load and verify.
+
+    Args:
+        agent: where it lies.
+        machine_hash: of the section it shall run on; agents that are bound to a description refuse any other.
+        unit_share: one published unit as a share of the machine's step limit.
+
+    Raises:
+        IncompatibleAgentError: anything is not as the manifest says, or the agent is bound to another machine.
+    """
+    manifest = load_manifest(agent)
+    infer = verified_policy(agent, manifest)
+    if manifest.machine_hash is not None and machine_hash is not None and manifest.machine_hash != machine_hash:
+        raise IncompatibleAgentError(
+            f"agent {manifest.id} is bound to machine description {manifest.machine_hash[:12]}, "
+            f"this section is {machine_hash[:12]}: train one for it (beamctl train) or use cafe2-orbit"
+        )
+    layout = manifest.observation
+    share = 1.0 if manifest.step_units is None else manifest.step_units * unit_share
+    return TrendPolicyAgent(
+        identity=f"{manifest.id}@{manifest.policy_sha256[:12]}",
+        infer=infer,
+        kind=layout.kind,
+        normalisation=Normalisation(layout.gain, layout.damping_mm),
+        step_share=min(share, 1.0),
+        columns=layout.columns,
+    )
+
+
+def verified_policy(agent: AgentFolder, manifest: Manifest) -> Infer:
+    """The network as a function, after all checks.
+
+    Raises:
+        IncompatibleAgentError: names the check that failed.
+    """
+    path = agent.path / "policy.onnx"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise IncompatibleAgentError(f"agent {manifest.id}: {error}") from error
+    if len(content) > MAX_POLICY_BYTES:
+        raise IncompatibleAgentError(
+            f"agent {manifest.id}: {path} has {len(content)} bytes, at most {MAX_POLICY_BYTES}"
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != manifest.policy_sha256:
+        raise IncompatibleAgentError(
+            f"agent {manifest.id}: SHA-256 of {path} is {digest[:12]}..., its manifest says "
+            f"{manifest.policy_sha256[:12]}...: the file was changed or damaged; install the agent anew"
+        )
+    infer = _session(content, manifest)
+    _check_golden(infer, manifest)
+    return infer
+
+
+def _session(content: bytes, manifest: Manifest) -> Infer:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+    except Exception as error:  # onnxruntime raises its own, unrelated types
+        raise IncompatibleAgentError(f"agent {manifest.id}: not a usable ONNX file: {error}") from error
+    shapes = [tuple(i.shape[1:]) for i in inputs], [tuple(o.shape[1:]) for o in outputs]
+    expected = [(3, manifest.observation.columns)], [(manifest.actions,)]
+    if shapes != expected:
+        raise IncompatibleAgentError(
+            f"agent {manifest.id}: network has inputs {shapes[0]} and outputs {shapes[1]}, "
+            f"manifest says {expected[0]} and {expected[1]}"
+        )
+    name = inputs[0].name
+
+    def infer(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(session.run(None, {name: observation})[0])
+
+    return infer
+
+
+def _check_golden(infer: Infer, manifest: Manifest) -> None:
+    observations = np.asarray(manifest.golden.observations, dtype=np.float32)
+    expected = np.asarray(manifest.golden.actions)
+    if observations.ndim != 3 or len(observations) == 0:
+        raise IncompatibleAgentError(f"agent {manifest.id}: the manifest has no golden vectors")
+    actions = infer(observations)
+    worst = float(np.abs(actions - expected).max()) if actions.shape == expected.shape else float("inf")
+    if not worst <= GOLDEN_TOLERANCE:
+        raise IncompatibleAgentError(
+            f"agent {manifest.id}: golden vectors differ by {worst:.2g} (allowed {GOLDEN_TOLERANCE:g})"
+        )

@@ -1,0 +1,103 @@
+"""Which PVs a run moves, reads and relies on."""
+
+from dataclasses import dataclass
+
+from beamctl.machine.description import MachineDescription, OrbitTask
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One setpoint that may be moved, A.
+
+    Attributes:
+        name: as in the machine description.
+        setpoint, readback: PVs.
+        lo, hi: limits of the description; the IOC's own limits may narrow them.
+        step: largest change in one write.
+        tolerance: largest believable distance of readback and setpoint after settling.
+    """
+
+    name: str
+    setpoint: str
+    readback: str
+    lo: float
+    hi: float
+    step: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class SectionLayout:
+    """Everything a run on one section needs from the control system.
+
+    Attributes:
+        knobs: setpoints in the order of the problem's correctors.
+        channels: BPM PVs, x and y interleaved, mm.
+        channel_names: the same for people.
+        valid_mm: readings outside are not believed.
+        readings: how many are combined after each step.
+        max_age_s: an older BPM reading is stale.
+        settle_s: wait between the end of a ramp and the first reading that counts.
+        identity, accepted: PV and the texts that are the right machine.
+        permit: PV, 1 = beam allowed.
+        heartbeat, heartbeat_max_age_s: a PV that counts, and how long it may stand still.
+        current, current_floor_ma: beam current upstream; below the floor there is no beam.
+    """
+
+    knobs: tuple[Knob, ...]
+    channels: tuple[str, ...]
+    channel_names: tuple[str, ...]
+    valid_mm: tuple[float, float]
+    readings: int
+    max_age_s: float
+    settle_s: float
+    identity: str
+    accepted: tuple[str, ...]
+    permit: str
+    heartbeat: str
+    heartbeat_max_age_s: float
+    current: str
+    current_floor_ma: float
+
+    @property
+    def all_pvs(self) -> tuple[str, ...]:
+        """Every PV that has to be there."""
+        knobs = (pv for k in self.knobs for pv in (k.setpoint, k.readback))
+        return (*knobs, *self.channels, self.identity, self.permit, self.heartbeat, self.current)
+
+
+def section_layout(machine: MachineDescription, task: OrbitTask, prefix: str = "") -> SectionLayout:
+    """The layout of an orbit task.
+
+    Args:
+        machine: the description.
+        task: one of its tasks.
+        prefix: put in front of every PV name.
+    """
+    section, types = machine.sections[task.section], machine.types
+    kind, bpm = types.corrector, types.bpm
+    knobs = tuple(
+        Knob(
+            c.name, prefix + c.setpoint, prefix + c.readback,
+            kind.limits.lo, kind.limits.hi, kind.step_limit.value, kind.tolerance.value,
+        )
+        for c in section.correctors
+        if c.name in task.correctors
+    )  # fmt: skip
+    bpms = [b for b in section.bpms if b.name in task.bpms]
+    return SectionLayout(
+        knobs=knobs,
+        channels=tuple(prefix + pv for b in bpms for pv in (b.x, b.y)),
+        channel_names=tuple(f"{b.name} {plane}" for b in bpms for plane in "xy"),
+        valid_mm=(bpm.valid.lo, bpm.valid.hi),
+        readings=bpm.readings_per_step,
+        max_age_s=bpm.max_age.value,
+        settle_s=kind.settle_time.value,
+        identity=prefix + machine.identity.pv,
+        accepted=(machine.identity.live, machine.identity.simulated),
+        permit=prefix + machine.permit,
+        heartbeat=prefix + machine.heartbeat.pv,
+        heartbeat_max_age_s=machine.heartbeat.max_age.value,
+        current=prefix + section.current_upstream,
+        current_floor_ma=types.current_monitor.beam_floor.value,
+    )

@@ -1,0 +1,126 @@
+"""One orbit episode on one machine, as a Gymnasium environment over any engine.
+
+### Observation
+``Box(-inf, inf, (3, columns), float32)``: rows S(t-1) - S(t-2), S(t) - S(t-1), S(t); see :mod:`beamctl.task.encoding`.
+*normalised*: one column per corrector slot (10), in model steps; *raw*: one per BPM channel, mm.
+
+### Action
+``Box(-1, 1, (k,), float32)``, one per corrector in the task's order; 1 is one full step of the problem.
+
+### Reward
+-RMS + 0.4 D; the step that reaches the target adds 50 + 3 x steps left; see :mod:`beamctl.task.orbit`.
+
+### Ends
+``terminated``: RMS below the target. ``truncated``: budget of steps spent.
+
+### Start
+``reset`` re-arms the guard (and draws another simulated machine where it may), reads, moves every corrector by the
+first trend move, reads again. Every put goes through the guard.
+
+### Version history
+v1: first.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from beamctl.engine.guarded import GuardedSection
+from beamctl.engine.orbit_reader import Measurement
+from beamctl.env.batched_env import ObservationKind
+from beamctl.task.encoding import SLOTS, Normalisation, first_history, next_history, normaliser, spread, trend
+from beamctl.task.orbit import Array, is_reached, orbit_rms, step_reward, success_bonus
+from beamctl.task.problem import OrbitProblem, limited_step
+
+Observation = NDArray[np.float32]
+Action = NDArray[np.float32]
+
+
+class TuningEnv(gymnasium.Env[Observation, Action]):
+    """Gymnasium environment of one orbit task.
+
+    Args:
+        make_guard: a fresh guard on the section; called at every reset.
+        problem: limits, target, budget, nominal response (n, k).
+        normalisation: of the normalised observation.
+        kind: which observation.
+        redraw: makes a simulated machine draw new errors from a seed; None leaves the machine as it is.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own convention)
+
+    def __init__(
+        self,
+        make_guard: Callable[[], GuardedSection],
+        problem: OrbitProblem,
+        normalisation: Normalisation,
+        kind: ObservationKind = "normalised",
+        redraw: Callable[[int], None] | None = None,
+    ) -> None:
+        self._make_guard = make_guard
+        self._problem = problem
+        self._normalisation = normalisation
+        self._kind = kind
+        self._redraw = redraw
+        columns = problem.n_channel if kind == "raw" else SLOTS
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3, columns), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (problem.n_corrector,), np.float32)
+        self._guard: GuardedSection | None = None
+        self._setpoint: Array = np.zeros(problem.n_corrector)
+        self._history: Array = np.zeros((3, problem.n_channel))
+        self._steps = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode; ``options={"machine_seed": n}`` asks for one simulated machine in particular."""
+        super().reset(seed=seed)
+        if self._redraw is not None:
+            chosen = (options or {}).get("machine_seed")
+            self._redraw(int(self.np_random.integers(2**31 - 1)) if chosen is None else int(chosen))
+        self._guard = self._make_guard()
+        start = self._guard.arm().setpoint_a
+        before = self._guard.reader.measure()
+        self._setpoint = np.clip(start + self._problem.first_move_a, self._problem.lo_a, self._problem.hi_a)
+        self._guard.move(self._setpoint)
+        after = self._guard.reader.measure()
+        self._history = first_history(before.orbit_mm, after.orbit_mm)
+        self._steps = 0
+        return self._observation(after), self._info(after)
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Move, measure, judge."""
+        if self._guard is None:
+            raise gymnasium.error.ResetNeeded("call reset() first")
+        p = self._problem
+        change = np.clip(np.asarray(action, dtype=float), -1, 1) * p.step_a
+        self._setpoint = limited_step(p, self._setpoint, change)
+        self._guard.move(self._setpoint)
+        measured = self._guard.reader.measure()
+        previous = self._history[2]
+        self._history = next_history(self._history, measured.orbit_mm)
+        self._steps += 1
+        left = p.max_steps - self._steps
+        reward = float(step_reward(previous, measured.orbit_mm, measured.valid))
+        terminated = bool(is_reached(orbit_rms(measured.orbit_mm, measured.valid), p.target_mm))
+        if terminated:
+            reward += float(success_bonus(left))
+        return self._observation(measured), reward, terminated, not terminated and left <= 0, self._info(measured)
+
+    def _observation(self, measured: Measurement) -> Observation:
+        rows = trend(self._history)
+        if self._kind == "raw":
+            return rows.astype(np.float32)
+        p = self._problem
+        inverse = normaliser(p.response_mm_per_a * p.step_a, self._normalisation, measured.valid)
+        return spread(rows @ inverse.T, p.slots).astype(np.float32)
+
+    def _info(self, measured: Measurement) -> dict[str, Any]:
+        return {
+            "rms_mm": float(orbit_rms(measured.orbit_mm, measured.valid)),
+            "setpoint_a": self._setpoint.copy(),
+            "orbit_mm": measured.orbit_mm,
+        }

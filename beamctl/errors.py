@@ -1,0 +1,105 @@
+"""Every error that beamctl raises on purpose, in one tree.
+
+    BeamControlError
+    ├── MachineDescriptionError      a machine, ion or task file is wrong; carries every fault with its place
+    ├── UnknownNameError             a task, agent, scenario ... that does not exist; lists those that do
+    ├── EngineError
+    │   ├── ChannelConnectionError   a PV cannot be reached, or was lost
+    │   ├── StaleReadingError        a reading is too old, INVALID, frozen or not finite
+    │   ├── SetpointLimitError       a setpoint that must not be written (limits, step, not finite, limits unset)
+    │   ├── WriteFailedError         a put was refused or altered by the IOC, or its outcome is unknown
+    │   ├── ReadbackMismatchError    the power supply does not follow its setpoint
+    │   ├── PermitLostError          beam permit low, beam gone, or wrong machine
+    │   └── NotSimulatedError        something that only a simulated machine may be asked to do
+    ├── AgentError
+    │   └── IncompatibleAgentError   hash, layout or machine of an exported agent does not fit
+    ├── NoValidReadingError          no BPM is usable
+    └── RunError
+        └── RunAbortedError          a person or a signal ended the run
+
+Messages carry the numbers (old value, new value, limits, unit) and say what to do.
+"""
+
+from collections.abc import Iterable
+
+
+class BeamControlError(Exception):
+    """Root of the tree; the command line prints it without a traceback."""
+
+
+class MachineDescriptionError(BeamControlError):
+    """A description file has faults.
+
+    Attributes:
+        faults: every fault found, each one line ``file:line: field: what is wrong``.
+    """
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        n = len(self.faults)
+        super().__init__(f"{n} fault{'s' if n != 1 else ''}:\n  " + "\n  ".join(self.faults))
+
+
+class UnknownNameError(BeamControlError):
+    """A name that nothing is known by.
+
+    Args:
+        kind: what was looked for, for example ``"task"``.
+        name: what was given.
+        known: the names that would have been accepted.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known)) or '(none)'}")
+
+
+class EngineError(BeamControlError):
+    """Something between us and the machine failed."""
+
+
+class ChannelConnectionError(EngineError):
+    """PVs that cannot be reached."""
+
+
+class StaleReadingError(EngineError):
+    """A reading that must not drive a write."""
+
+
+class SetpointLimitError(EngineError):
+    """A setpoint that must not be written."""
+
+
+class WriteFailedError(EngineError):
+    """A put that did not do what it should."""
+
+
+class ReadbackMismatchError(EngineError):
+    """A readback that differs from its setpoint after settling."""
+
+
+class PermitLostError(EngineError):
+    """The machine does not allow (or does not have) beam, or is not the machine we believe."""
+
+
+class NotSimulatedError(EngineError):
+    """Refused because the machine does not say that it is simulated."""
+
+
+class AgentError(BeamControlError):
+    """Something about an agent."""
+
+
+class IncompatibleAgentError(AgentError):
+    """An agent that must not run here."""
+
+
+class NoValidReadingError(BeamControlError):
+    """Every BPM is masked."""
+
+
+class RunError(BeamControlError):
+    """Something about one attempt."""
+
+
+class RunAbortedError(RunError):
+    """A person or a signal ended the run; the snapshot is being restored."""

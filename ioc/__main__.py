@@ -1,0 +1,206 @@
+"""``python -m ioc``: a simulated machine that answers Channel Access."""
+
+import asyncio
+import ctypes
+import difflib
+import ipaddress
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from beamctl.errors import BeamControlError, UnknownNameError
+
+LOOPBACK = "127.0.0.1"
+_PR_SET_PDEATHSIG = 1
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line."""
+
+    machine: str
+    ion: str
+    scenario: str
+    seed: int
+    prefix: str
+    port: int
+    interface: str
+    speed: float
+    without: tuple[str, ...]
+
+
+@app.command()
+def main(
+    machine: Annotated[str, typer.Option(help="Machine description, name or .yaml file.")] = "cafe2",
+    ion: Annotated[
+        str, typer.Option(help="Ion that runs, name or .yaml file.", show_default="the machine's own")
+    ] = "",
+    scenario: Annotated[
+        str,
+        typer.Option(
+            help="How far the machine is from its description: ideal (no error), nominal (misalignments and "
+            "noise), mis6 (misaligned twice as far), err5 and err10 (nominal, and 5 or 10 % on everything), "
+            "dead (err5, and a BPM that reads 0), weak, reversed, crossed (err5, and correctors that are)."
+        ),
+    ] = "err5",
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=-1, max=2**31 - 1, help="Which machine of the scenario; -1 takes any.", show_default="any"
+        ),
+    ] = -1,
+    prefix: Annotated[str, typer.Option(help="Put before every PV name.")] = "",
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            envvar=["EPICS_CAS_SERVER_PORT", "EPICS_CA_SERVER_PORT"],
+            help="Port for searches (UDP) and connections (TCP); 0 takes the first free one from 5064 on.",
+        ),
+    ] = 0,
+    interface: Annotated[
+        str, typer.Option(help="Address to answer at; with any but loopback other hosts reach the machine.")
+    ] = LOOPBACK,
+    speed: Annotated[
+        float, typer.Option(min=0.01, max=100.0, help="How many times faster ramps, shots and heartbeat are.")
+    ] = 1.0,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="PV", help="Leave this PV out; may be repeated.")
+    ] = None,
+    die_with_parent: Annotated[
+        bool, typer.Option("--die-with-parent", help="End as soon as the starting process does (Linux).")
+    ] = False,
+) -> None:
+    """Run a simulated machine that answers Channel Access as the real one would.
+
+    Setpoints are clamped to their limits, supplies ramp, puts complete when the ramp ends, BPMs are read ten
+    times a second with noise, the permit switches the beam. Writing the seed PV makes another machine of the
+    scenario. Nothing leaves this host unless --interface says so.
+
+    \b
+    Examples:
+      python -m ioc                          the CAFe II superconducting section, 5 % errors
+      python -m ioc --scenario dead --seed 7 the same machine every time, with a dead BPM
+      python -m ioc --speed 10               for training people: everything ten times faster
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    try:
+        if die_with_parent:
+            _die_with_parent()
+        given = Options(
+            machine, ion, scenario, secrets.randbelow(2**31) if seed < 0 else seed, prefix, port,
+            _address(interface), speed, tuple(without or ()),
+        )  # fmt: skip
+        _run(given)
+    except BeamControlError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _run(given: Options) -> None:
+    """Build the machine and serve it; imports here, so that ``--help`` is quick."""
+    _set_caproto_up()
+    from beamctl.engine.simulated.plant import Plant
+    from beamctl.machine.loader import load_ion, load_machine
+    from ioc.plant_clock import PlantClock
+    from ioc.ports import claim_port
+    from ioc.records import make_records
+    from ioc.server import OneLine, serve
+
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(OneLine())
+    machine = load_machine(given.machine)
+    ions = (load_ion(machine.ion), load_ion(given.ion or machine.ion))
+    plant = Plant(machine, ions, given.scenario, given.seed)
+    left_out = {_known_pv(name.removeprefix(given.prefix), plant.channels) for name in given.without}
+    records = make_records((c for c in plant.channels.values() if c.pv not in left_out), given.prefix)
+    claim = claim_port(given.interface, given.port)
+
+    async def run() -> None:
+        clock = PlantClock(plant, records, given.speed)
+        named = {given.prefix + pv: record for pv, record in records.items()}
+        await serve(clock, named, claim, lambda: _announce(given, machine.title, claim.port, list(named)))
+
+    asyncio.run(run())
+
+
+def _announce(given: Options, title: str, port: int, names: list[str]) -> None:
+    where = LOOPBACK if given.interface == "0.0.0.0" else given.interface  # noqa: S104  compared, not bound
+    repeater = int(os.environ["EPICS_CAS_BEACON_PORT"])
+    ready = {
+        "port": port,
+        "repeater_port": repeater,
+        "seed": given.seed,
+        "scenario": given.scenario,
+        "pvs": len(names),
+    }
+    warning = (
+        f"WARNING: a SIMULATED machine now answers at {given.interface}, under the names of the real one\n"
+    )
+    warning = "" if ipaddress.IPv4Address(given.interface).is_loopback else warning
+    typer.echo(
+        f"{warning}{title}, simulated: scenario {given.scenario}, seed {given.seed}, {len(names)} PVs, "
+        f"{given.interface}:{port}\n"
+        f"Reach it with\n"
+        f"    export EPICS_CA_ADDR_LIST={where} EPICS_CA_AUTO_ADDR_LIST=NO EPICS_CA_SERVER_PORT={port}\n"
+        f"    caget {names[0]}\n"
+        f"Ctrl-C ends it.\n"
+        f"READY {json.dumps(ready)}"
+    )
+
+
+def _set_caproto_up() -> None:
+    """What caproto takes from the environment, some of it when it is imported."""
+    # Stock caproto holds updates and answers back for 10 ms.
+    os.environ.setdefault("CAPROTO_SERVER_HIGH_LOAD_TIMEOUT_SEC", "0.001")
+    # A busy host delays updates now and then; that is worth a line only when people would notice.
+    os.environ.setdefault("CAPROTO_SERVER_HIGH_LOAD_WARN_LATENCY_SEC", "1.0")
+    # With an empty list caproto would send its beacons to everybody.
+    os.environ["EPICS_CAS_BEACON_ADDR_LIST"] = LOOPBACK
+    os.environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"] = "NO"
+    os.environ.setdefault("EPICS_CAS_BEACON_PORT", "5065")
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+
+
+def _known_pv(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    if name not in names:
+        raise UnknownNameError("PV", name, difflib.get_close_matches(name, names, n=5, cutoff=0.3) or names)
+    return name
+
+
+def _address(interface: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(interface))
+    except ValueError as error:
+        raise typer.BadParameter(f"{interface!r} is not an IPv4 address", param_hint="--interface") from error
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends; certain even while it is stopped."""
+    if sys.platform != "linux":
+        raise typer.BadParameter("only Linux can do this", param_hint="--die-with-parent")
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended meanwhile
+        raise typer.Exit(0)
+
+
+def _leave(*_: Any) -> NoReturn:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m ioc")

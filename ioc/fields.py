@@ -1,0 +1,99 @@
+"""The fields of a record beside its value: ``.EGU``, ``.DRVH``, ``.RTYP`` ... as a database would have them.
+
+Only fields that clients ask for, and read-only: what they say comes from the machine description.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from caproto import AccessRights, ChannelData, ChannelDouble, ChannelEnum, ChannelInteger, ChannelString
+from caproto.server import menus
+
+from beamctl.engine.simulated.channels import Channel, Role
+
+RECORD_TYPES = {
+    Role.SETPOINT: "ao",
+    Role.READBACK: "ai",
+    Role.BPM: "ai",
+    Role.CURRENT: "ai",
+    Role.PERMIT: "bo",
+    Role.HEARTBEAT: "longin",
+    Role.SEED: "longout",
+    Role.IDENTITY: "stringin",
+    Role.SCENARIO: "stringin",
+}
+PERMIT_STATES = ("no beam", "beam allowed")
+SEVERITIES: tuple[str, ...] = menus.menuAlarmSevr.get_string_tuple()
+STATUSES: tuple[str, ...] = menus.menuAlarmStat.get_string_tuple()
+
+Field: TypeAlias = Any
+"""a channel of caproto, which has no types"""
+
+
+class _ReadOnly(ChannelData):  # type: ignore[misc]  # caproto has no types
+    def check_access(self, hostname: str, username: str) -> AccessRights:  # noqa: ARG002  caproto's signature
+        return AccessRights.READ
+
+
+class _Text(_ReadOnly, ChannelString):  # type: ignore[misc]
+    pass
+
+
+class _Number(_ReadOnly, ChannelDouble):  # type: ignore[misc]
+    pass
+
+
+class _Integer(_ReadOnly, ChannelInteger):  # type: ignore[misc]
+    pass
+
+
+class _Choice(_ReadOnly, ChannelEnum):  # type: ignore[misc]
+    pass
+
+
+def record_fields(channel: Channel, name: str) -> dict[str, Field]:
+    """All fields of a record by name, ``VAL`` not among them; ``name`` is the PV's name with its prefix."""
+    fields = dict(_common(channel, name))
+    if not channel.is_text:
+        fields |= _numeric(channel)
+    if channel.role is Role.PERMIT:
+        fields |= {"ZNAM": _Text(value=PERMIT_STATES[0]), "ONAM": _Text(value=PERMIT_STATES[1])}
+    return fields
+
+
+def _common(channel: Channel, name: str) -> Iterator[tuple[str, Field]]:
+    is_scanned = not channel.writable and not channel.is_text
+    yield "NAME", _Text(value=name)
+    yield "RTYP", _Text(value=RECORD_TYPES[channel.role])
+    yield "DESC", _Text(value=channel.description)
+    scan = ".1 second" if is_scanned else "Passive"
+    yield "SCAN", _Choice(value=scan, enum_strings=menus.menuScan.get_string_tuple())
+    yield "STAT", _Choice(value=STATUSES[0], enum_strings=STATUSES)
+    yield "SEVR", _Choice(value=SEVERITIES[0], enum_strings=SEVERITIES)
+
+
+def _numeric(channel: Channel) -> dict[str, Field]:
+    if channel.role is Role.PERMIT:
+        return {}
+    number = _Number if RECORD_TYPES[channel.role] in ("ai", "ao") else _Integer
+    fields = {
+        "EGU": _Text(value=channel.units),
+        "HOPR": number(value=channel.hi),
+        "LOPR": number(value=channel.lo),
+        "PREC": _Integer(value=channel.precision),
+        "MDEL": number(value=-1 if not channel.writable else 0),  # every shot is published, changed or not
+    }
+    if channel.role is Role.SETPOINT:
+        fields |= {"DRVH": number(value=channel.hi), "DRVL": number(value=channel.lo)}
+    if math.isfinite(channel.major):
+        fields |= _alarm_limits(channel)
+    return fields
+
+
+def _alarm_limits(channel: Channel) -> dict[str, Field]:
+    limits = {"HIHI": channel.major, "HIGH": channel.minor, "LOW": -channel.minor, "LOLO": -channel.major}
+    severities = {"HHSV": "MAJOR", "HSV": "MINOR", "LSV": "MINOR", "LLSV": "MAJOR"}
+    return {k: _Number(value=v) for k, v in limits.items()} | {
+        k: _Choice(value=v, enum_strings=SEVERITIES) for k, v in severities.items()
+    }

@@ -1,0 +1,240 @@
+"""The soft IOC as a process, and the two clients that it must please: pyepics on libca, and caproto."""
+
+import json
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60.0
+"""how long an answer may take that will come; never asserted on"""
+
+
+@dataclass(frozen=True)
+class SoftIoc:
+    """A soft IOC that answers.
+
+    Attributes:
+        process: of the root conftest.
+        prefix: its own, so that two machines never answer to one name.
+        ready: what its READY line said.
+    """
+
+    process: Any
+    prefix: str
+    ready: dict[str, Any]
+
+    def name(self, pv: str) -> str:
+        """Under which clients know a PV of the machine."""
+        return self.prefix + pv
+
+
+StartSoftIoc = Callable[..., SoftIoc]
+
+
+@pytest.fixture(scope="session")
+def start_soft_ioc(start_ioc: Callable[..., Any]) -> StartSoftIoc:
+    """Start one with further options: ``start_soft_ioc("--seed", "7")``."""
+
+    def start(*options: str) -> SoftIoc:
+        prefix = f"T{secrets.token_hex(4)}:"
+        argv = [sys.executable, "-m", "ioc", "--die-with-parent", "--prefix", prefix, *options]
+        process = start_ioc(argv, ready="READY ", env={"PYTHONPATH": str(ROOT)})
+        ready = next(line for line in process.output().splitlines() if line.startswith("READY "))
+        return SoftIoc(process, prefix, json.loads(ready.removeprefix("READY ")))
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def soft_ioc(start_soft_ioc: StartSoftIoc) -> Iterator[SoftIoc]:
+    """Fast, with every error but a known seed; tests leave it as they find it, or redraw it first."""
+    ioc = start_soft_ioc("--scenario", "err5", "--seed", "7", "--speed", "4")
+    yield ioc
+    ioc.process.close()
+
+
+class PyepicsClient:
+    """Channel Access as most of the field's Python does it."""
+
+    def __init__(self) -> None:
+        from beamctl.engine.epics import libca
+
+        libca.attach()  # loads and initialises libca, once for all who share this process
+        import epics
+
+        self._epics = epics
+        self._pvs: dict[str, Any] = {}
+
+    def _pv(self, name: str) -> Any:
+        if name not in self._pvs:
+            pv = self._epics.PV(name, form="ctrl", auto_monitor=False)
+            assert pv.wait_for_connection(PATIENCE_S), f"no answer from {name}"
+            assert pv.host.split(":")[0] in ("127.0.0.1", "localhost")
+            self._pvs[name] = pv
+        return self._pvs[name]
+
+    def read(self, name: str) -> tuple[Any, int]:
+        """Value and severity, over the network."""
+        pv = self._pv(name)
+        answer = pv.get_with_metadata(form="time", use_monitor=False, timeout=PATIENCE_S)
+        value = answer["value"]
+        return (pv.enum_strs[value] if pv.enum_strs else value), answer["severity"]
+
+    def control(self, name: str) -> dict[str, Any]:
+        """Units, precision and limits."""
+        return dict(self._pv(name).get_ctrlvars(timeout=PATIENCE_S))
+
+    def is_writable(self, name: str) -> bool:
+        """Whether the access rights allow a put."""
+        return bool(self._pv(name).write_access)
+
+    def begin_put(self, name: str, value: Any) -> threading.Event:
+        """Send a put; the event is set when it is complete."""
+        end = threading.Event()
+        self._pv(name).put(value, callback=lambda **_: end.set())
+        return end
+
+    def watch(self, name: str, on_update: Callable[[Any], None]) -> None:
+        """Have every update of a numeric PV reported, the present value first."""
+        pv = self._epics.PV(name, form="time", auto_monitor=True, callback=lambda value, **_: on_update(value))
+        assert pv.wait_for_connection(PATIENCE_S)
+        self._pvs[f"{name} watched {len(self._pvs)}"] = pv
+
+    def close(self) -> None:
+        """Drop everything, so that nothing calls back later."""
+        chids = {pv.chid.value: pv.chid for pv in self._pvs.values()}  # PVs of one name share a channel
+        for pv in self._pvs.values():
+            pv.disconnect()
+        for chid in chids.values():
+            self._epics.ca.clear_channel(chid)
+        self._epics.ca.flush_io()
+
+
+class CaprotoClient:
+    """Channel Access without libca."""
+
+    def __init__(self) -> None:
+        from caproto.threading.client import Context, SharedBroadcaster
+
+        self._broadcaster = SharedBroadcaster()
+        self._context = Context(self._broadcaster)
+        self._pvs: dict[str, Any] = {}
+        self._subscriptions: list[Any] = []
+
+    def _pv(self, name: str) -> Any:
+        if name not in self._pvs:
+            (pv,) = self._context.get_pvs(name, timeout=PATIENCE_S)
+            pv.wait_for_connection(timeout=PATIENCE_S)
+            assert pv.circuit_manager.circuit.address[0] == "127.0.0.1"
+            self._pvs[name] = pv
+        return self._pvs[name]
+
+    def read(self, name: str) -> tuple[Any, int]:
+        """Value and severity, over the network."""
+        answer = self._pv(name).read(data_type="time", timeout=PATIENCE_S)
+        value = answer.data[0]
+        return (value.decode() if isinstance(value, bytes) else value), int(answer.metadata.severity)
+
+    def control(self, name: str) -> dict[str, Any]:
+        """Units, precision and limits."""
+        metadata = self._pv(name).read(data_type="control", timeout=PATIENCE_S).metadata.to_dict()
+        return metadata | {"units": metadata["units"].decode()}
+
+    def is_writable(self, name: str) -> bool:
+        """Whether the access rights allow a put."""
+        return bool(self._pv(name).access_rights & 2)
+
+    def begin_put(self, name: str, value: Any) -> threading.Event:
+        """Send a put; the event is set when it is complete."""
+        end = threading.Event()
+        data = [value.encode()] if isinstance(value, str) else [value]
+        kind = "native"
+        if isinstance(value, str):
+            from caproto import ChannelType
+
+            kind = ChannelType.STRING
+        self._pv(name).write(
+            data, wait=False, data_type=kind, notify=True, timeout=PATIENCE_S, callback=lambda _: end.set()
+        )
+        return end
+
+    def watch(self, name: str, on_update: Callable[[Any], None]) -> None:
+        """Have every update of a numeric PV reported, the present value first."""
+
+        def on_event(_: Any, response: Any) -> None:
+            on_update(response.data[0])
+
+        subscription = self._pv(name).subscribe(data_type="time")
+        subscription.add_callback(on_event)
+        self._subscriptions.append((subscription, on_event))  # caproto holds callbacks weakly
+
+    def close(self) -> None:
+        """Drop everything."""
+        for subscription, _ in self._subscriptions:
+            subscription.clear()
+        self._context.disconnect()
+        self._broadcaster.disconnect()
+
+
+@pytest.fixture(scope="module", params=[PyepicsClient, CaprotoClient])
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Either client."""
+    one = request.param()
+    yield one
+    one.close()
+
+
+class Updates:
+    """What a PV published, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._arrived = threading.Condition()
+
+    def add(self, value: Any) -> None:
+        """Called by the client."""
+        with self._arrived:
+            self.values.append(value)
+            self._arrived.notify_all()
+
+    def wait_for(self, what: Callable[[list[Any]], bool]) -> None:
+        """Until the values so far satisfy ``what``."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: what(self.values), PATIENCE_S), self.values[-5:]
+
+    def wait_for_more(self, count: int) -> list[Any]:
+        """The next ``count`` values."""
+        with self._arrived:
+            seen = len(self.values)
+        self.wait_for(lambda values: len(values) >= seen + count)
+        return self.values[seen : seen + count]
+
+
+@pytest.fixture
+def watch(client: Any) -> Callable[[str], Updates]:
+    """Watch a PV: ``watch(name).wait_for_more(5)``."""
+
+    def begin(name: str) -> Updates:
+        updates = Updates()
+        client.watch(name, updates.add)
+        updates.wait_for(bool)
+        return updates
+
+    return begin
+
+
+@pytest.fixture
+def put(client: Any) -> Callable[[str, Any], None]:
+    """Put and wait for completion."""
+
+    def complete(name: str, value: Any) -> None:
+        assert client.begin_put(name, value).wait(PATIENCE_S), f"the put to {name} did not end"
+
+    return complete

@@ -1,0 +1,153 @@
+"""Records without a network: what they say of themselves, what they take, what they publish."""
+
+import asyncio
+import math
+
+import pytest
+from caproto import AccessRights, AlarmStatus, ChannelType, Forbidden, TimeStamp
+
+from beamctl.engine.base import Severity
+from beamctl.engine.simulated.channels import Role, machine_channels
+from beamctl.machine.loader import load_machine
+from ioc.fields import RECORD_TYPES
+from ioc.records import make_records
+
+MACHINE = load_machine("cafe2")
+CHANNELS = machine_channels(MACHINE)
+STAMP = TimeStamp.from_unix_timestamp(1_700_000_000.25)
+SETPOINT, READBACK, BPM = "HCM1_PS:DCH_01:ISet", "HCM1_PS:DCH_01:IMon", "Bpm:6-X11"
+
+
+@pytest.fixture
+def records():
+    return make_records(CHANNELS, "P:")
+
+
+def values(record, *fields):
+    return [record.get_field(field).value for field in fields]
+
+
+def put(record, *data, data_type=ChannelType.DOUBLE):
+    asyncio.run(record.auth_write("host", "user", list(data), data_type, None))
+
+
+def test_every_channel_has_a_record_whose_description_a_database_would_take(records):
+    assert list(records) == [channel.pv for channel in CHANNELS]
+    assert max(len(channel.description) for channel in CHANNELS) <= 40
+    assert set(RECORD_TYPES) == set(Role)
+
+
+def test_a_setpoint_is_an_ao_with_control_limits(records):
+    assert values(records[SETPOINT], "NAME", "RTYP", "EGU", "PREC") == [f"P:{SETPOINT}", "ao", "A", 3]
+    assert values(records[SETPOINT], "DRVL", "DRVH", "LOPR", "HOPR") == [-74.0, 74.0, -74.0, 74.0]
+    assert records[SETPOINT].lower_ctrl_limit == -74.0
+    assert records[SETPOINT].upper_ctrl_limit == 74.0
+
+
+def test_only_setpoints_have_control_limits(records):
+    limited = {
+        pv for pv, r in records.items() if getattr(r, "lower_ctrl_limit", 0) != getattr(r, "upper_ctrl_limit", 0)
+    }
+    assert limited == {channel.pv for channel in CHANNELS if channel.role is Role.SETPOINT}
+    with pytest.raises(KeyError):
+        records[READBACK].get_field("DRVH")
+
+
+def test_a_bpm_is_an_ai_with_alarm_limits(records):
+    fields = ("RTYP", "EGU", "HIHI", "HIGH", "LOW", "LOLO", "HHSV", "HSV", "LSV", "LLSV", "SCAN")
+    assert values(records[BPM], *fields) == [
+        "ai", "mm", 10.0, 5.0, -5.0, -10.0, "MAJOR", "MINOR", "MINOR", "MAJOR", ".1 second"
+    ]  # fmt: skip
+
+
+def test_only_what_may_be_put_is_writable(records):
+    writable = {pv for pv, record in records.items() if AccessRights.WRITE in record.check_access("host", "user")}
+    assert writable == {c.pv for c in CHANNELS if c.role in (Role.SETPOINT, Role.PERMIT, Role.SEED)}
+    with pytest.raises(Forbidden):
+        put(records[READBACK], 1.0)
+
+
+@pytest.mark.parametrize("field", ["DRVH", "EGU", "RTYP", "STAT"])
+def test_fields_are_read_only(records, field):
+    access = records[SETPOINT].get_field(field).check_access("host", "user")
+    assert access == AccessRights.READ
+
+
+@pytest.mark.parametrize("pv", [SETPOINT, MACHINE.simulation.seed, MACHINE.permit])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_put_that_is_not_finite_is_refused_and_leaves_no_alarm(records, pv, value):
+    taken = []
+
+    async def take(name, number):
+        taken.append((name, number))
+
+    records[pv].on_put = take
+    with pytest.raises(ValueError, match="not a finite number"):
+        put(records[pv], value)
+    assert not taken
+    assert records[pv].alarm.severity == Severity.NO_ALARM
+
+
+def test_a_put_reaches_the_handler_under_the_machines_own_name(records):
+    taken = []
+
+    async def take(name, number):
+        taken.append((name, number))
+
+    for record in records.values():
+        record.on_put = take
+    put(records[SETPOINT], 500.0)
+    put(records[SETPOINT], b"2.5", data_type=ChannelType.STRING)
+    put(records[MACHINE.simulation.seed], 7.0)
+    put(records[MACHINE.permit], b"no beam", data_type=ChannelType.STRING)
+    put(records[MACHINE.permit], 1, data_type=ChannelType.ENUM)
+    assert taken == [
+        (SETPOINT, 500.0),
+        (SETPOINT, 2.5),
+        (MACHINE.simulation.seed, 7.0),
+        (MACHINE.permit, 0.0),
+        (MACHINE.permit, 1.0),
+    ]
+
+
+def test_text_that_is_no_value_is_refused(records):
+    with pytest.raises(ValueError, match="none of its values"):
+        put(records[MACHINE.permit], b"perhaps", data_type=ChannelType.STRING)
+
+
+def test_a_record_that_nobody_listens_to_refuses(records):
+    with pytest.raises(ValueError, match="takes no puts"):
+        put(records[SETPOINT], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "severity", "status"),
+    [
+        (1.0, Severity.NO_ALARM, AlarmStatus.NO_ALARM),
+        (6.0, Severity.MINOR, AlarmStatus.HIGH),
+        (-6.0, Severity.MINOR, AlarmStatus.LOW),
+        (11.0, Severity.MAJOR, AlarmStatus.HIHI),
+        (-11.0, Severity.MAJOR, AlarmStatus.LOLO),
+        (0.3, Severity.INVALID, AlarmStatus.READ),
+        (math.nan, Severity.INVALID, AlarmStatus.READ),
+    ],
+)
+def test_a_published_value_carries_alarm_and_stamp(records, value, severity, status):
+    bpm = records[BPM]
+    bpm.get_field("SEVR")
+    asyncio.run(bpm.post(value, severity, STAMP))
+    assert bpm.value == pytest.approx(value, nan_ok=True)
+    assert (bpm.alarm.severity, bpm.alarm.status) == (severity, status)
+    assert bpm.timestamp == 1_700_000_000.25
+    assert values(bpm, "SEVR", "STAT") == [["NO_ALARM", "MINOR", "MAJOR", "INVALID"][severity], status.name]
+
+
+def test_an_alarm_stays_with_its_record(records):
+    asyncio.run(records[BPM].post(11.0, Severity.MAJOR, STAMP))
+    assert [pv for pv, record in records.items() if record.alarm.severity != Severity.NO_ALARM] == [BPM]
+
+
+def test_nothing_stops_what_the_ioc_publishes(records):
+    for value in (1e9, -math.inf, math.nan):
+        asyncio.run(records[SETPOINT].post(value, Severity.NO_ALARM, STAMP))
+        assert records[SETPOINT].value == pytest.approx(value, nan_ok=True)
