@@ -94,9 +94,7 @@ class Deployment:
         """One attempt at a task, guarded."""
         from beamctl.run.session import OrbitRun
 
-        return OrbitRun(
-            engine, self.layout(problem.task), problem, agent, listener, self.settings.connect_timeout_s
-        )
+        return OrbitRun(engine, self.layout(problem.task), problem, agent, listener, self.settings.connect_timeout_s)
 
     def site(self) -> "Site":
         """What training and evaluation need to know."""
@@ -142,9 +140,7 @@ def simulated_environment(deployment: Deployment, engine: Engine, task: str, pre
     if preset.readings is not None:
         layout = replace(layout, readings=preset.readings)
     problem = preset_problem(deployment.site(), task, preset)
-    return TuningEnv(
-        lambda: GuardedSection(engine, layout), problem, preset.normalisation, preset.observation, redraw
-    )
+    return TuningEnv(lambda: GuardedSection(engine, layout), problem, preset.normalisation, preset.observation, redraw)
 
 
 def default_output(kind: str, name: str) -> Path:

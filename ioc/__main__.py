@@ -42,22 +42,14 @@ class Options:
 @app.command()
 def main(
     machine: Annotated[str, typer.Option(help="Machine description, name or .yaml file.")] = "cafe2",
-    ion: Annotated[
-        str, typer.Option(help="Ion that runs, name or .yaml file.", show_default="the machine's own")
-    ] = "",
+    ion: Annotated[str, typer.Option(help="Ion that runs, name or .yaml file.", show_default="the machine's own")] = "",
     scenario: Annotated[
         str,
-        typer.Option(
-            help="How far the machine is from its description: ideal (no error), nominal (misalignments and "
-            "noise), mis6 (misaligned twice as far), err5 and err10 (nominal, and 5 or 10 % on everything), "
-            "dead (err5, and a BPM that reads 0), weak, reversed, crossed (err5, and correctors that are)."
-        ),
+        typer.Option(help="How far the machine is from its description; see above."),
     ] = "err5",
     seed: Annotated[
         int,
-        typer.Option(
-            min=-1, max=2**31 - 1, help="Which machine of the scenario; -1 takes any.", show_default="any"
-        ),
+        typer.Option(min=-1, max=2**31 - 1, help="Which machine of the scenario; -1 takes any.", show_default="any"),
     ] = -1,
     prefix: Annotated[str, typer.Option(help="Put before every PV name.")] = "",
     port: Annotated[
@@ -75,9 +67,7 @@ def main(
     speed: Annotated[
         float, typer.Option(min=0.01, max=100.0, help="How many times faster ramps, shots and heartbeat are.")
     ] = 1.0,
-    without: Annotated[
-        list[str] | None, typer.Option(metavar="PV", help="Leave this PV out; may be repeated.")
-    ] = None,
+    without: Annotated[list[str] | None, typer.Option(metavar="PV", help="Leave this PV out; may be repeated.")] = None,
     die_with_parent: Annotated[
         bool, typer.Option("--die-with-parent", help="End as soon as the starting process does (Linux).")
     ] = False,
@@ -89,10 +79,19 @@ def main(
     scenario. Nothing leaves this host unless --interface says so.
 
     \b
+    Scenarios, from the best to the worst machine:
+      ideal        no error at all
+      published    the misalignments of the published work, nothing else; published5: solenoids 5 % off, too
+      nominal      misalignments, BPM offsets and noise; mis6: misaligned twice as far
+      err5, err10  nominal, and 5 or 10 % error on fields, calibration and resonators
+      dead         err5, and one BPM that reads 0
+      weak, reversed, crossed    err5, and a corrector or pair of them that is
+
+    \b
     Examples:
-      python -m ioc                          the CAFe II superconducting section, 5 % errors
-      python -m ioc --scenario dead --seed 7 the same machine every time, with a dead BPM
-      python -m ioc --speed 10               for training people: everything ten times faster
+      python -m ioc                            the CAFe II superconducting section, err5, any seed
+      python -m ioc --scenario dead --seed 7   the same machine every time, with a dead BPM
+      python -m ioc --speed 10                 for training people: everything ten times faster
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -117,10 +116,10 @@ def _run(given: Options) -> None:
     from ioc.plant_clock import PlantClock
     from ioc.ports import claim_port
     from ioc.records import make_records
-    from ioc.server import OneLine, serve
+    from ioc.server import is_worth_a_line, serve
 
     for handler in logging.getLogger().handlers:
-        handler.addFilter(OneLine())
+        handler.addFilter(is_worth_a_line)
     machine = load_machine(given.machine)
     ions = (load_ion(machine.ion), load_ion(given.ion or machine.ion))
     plant = Plant(machine, ions, given.scenario, given.seed)
@@ -146,9 +145,7 @@ def _announce(given: Options, title: str, port: int, names: list[str]) -> None:
         "scenario": given.scenario,
         "pvs": len(names),
     }
-    warning = (
-        f"WARNING: a SIMULATED machine now answers at {given.interface}, under the names of the real one\n"
-    )
+    warning = f"WARNING: a SIMULATED machine now answers at {given.interface}, under the names of the real one\n"
     warning = "" if ipaddress.IPv4Address(given.interface).is_loopback else warning
     typer.echo(
         f"{warning}{title}, simulated: scenario {given.scenario}, seed {given.seed}, {len(names)} PVs, "

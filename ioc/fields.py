@@ -32,7 +32,7 @@ Field: TypeAlias = Any
 
 
 class _ReadOnly(ChannelData):  # type: ignore[misc]  # caproto has no types
-    def check_access(self, hostname: str, username: str) -> AccessRights:  # noqa: ARG002  caproto's signature
+    def check_access(self, hostname: str, username: str) -> AccessRights:
         return AccessRights.READ
 
 

@@ -13,9 +13,12 @@ from beamctl.engine.simulated.channels import Role
 from beamctl.engine.simulated.plant import Plant
 from ioc.records import Record
 
-
 _RESOLUTION_S = 1e-3
 """shorter times do not pass, they wait for the next occasion; timers of the event loop are no finer"""
+
+
+_INSTANT_S = 1e-9
+"""more than rounding errors, less than anything"""
 
 
 class Time(Protocol):
@@ -123,6 +126,7 @@ class PlantClock:
             return
         if held != before:  # as base, which posts no monitor for a value that did not change
             await self._records[pv].post(held, Severity.NO_ALARM, _stamp())
+        self._end_short_ramp(pv)
         if not self._plant.is_settled(pv):
             arrival = self._arrivals.setdefault(pv, asyncio.Event())
             self._woken.set()
@@ -140,8 +144,17 @@ class PlantClock:
         """Bring the plant to the present, so that a ramp starts when its put comes."""
         now = self._time.now()
         if now - self._now >= _RESOLUTION_S:
-            self._plant.advance((now - self._now) * self._speed)
-            self._now = now
+            self._advance(now - self._now)
+
+    def _end_short_ramp(self, pv: str) -> None:
+        """Run a little ahead of time rather than wait for less than a timer can measure."""
+        left = self._plant.time_left(pv) / self._speed + _INSTANT_S
+        if self._now + left <= self._time.now() + _RESOLUTION_S:
+            self._advance(left)
+
+    def _advance(self, seconds: float) -> None:
+        self._plant.advance(seconds * self._speed)
+        self._now += seconds
 
     def _complete_puts(self) -> None:
         for pv in [pv for pv in self._arrivals if self._plant.is_settled(pv)]:

@@ -45,9 +45,7 @@ def claim_port(interface: str, port: int = 0) -> Claim:
                 f"port {port} of {interface} cannot be had: {error.strerror}. "
                 "Another IOC may be running there; give another --port, or --port 0 for the first free one"
             ) from error
-    return _claim_first(
-        interface, (p for p in range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED) if p != REPEATER_PORT)
-    )
+    return _claim_first(interface, (p for p in range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED) if p != REPEATER_PORT))
 
 
 def _claim_first(interface: str, ports: Iterable[int]) -> Claim:

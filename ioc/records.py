@@ -5,6 +5,7 @@ limits stop the IOC's own writes, and a refused put leaves an alarm behind. So a
 handler, and the IOC itself publishes past all checks with :meth:`Record.post`.
 """
 
+import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeAlias
@@ -13,18 +14,22 @@ from caproto import (
     AccessRights,
     AlarmStatus,
     CaprotoConversionError,
+    CAStatus,
     ChannelData,
     ChannelDouble,
     ChannelEnum,
     ChannelInteger,
     ChannelString,
     ChannelType,
+    Forbidden,
     TimeStamp,
 )
 
 from beamctl.engine.base import Severity
 from beamctl.engine.simulated.channels import Channel, Role
 from ioc.fields import PERMIT_STATES, RECORD_TYPES, SEVERITIES, STATUSES, Field, record_fields
+
+_log = logging.getLogger(__name__)
 
 PutHandler: TypeAlias = Callable[[str, float], Awaitable[None]]
 """takes the channel's PV (without prefix) and the value; raises to refuse; returns when the put is done"""
@@ -48,7 +53,7 @@ class Record(ChannelData):  # type: ignore[misc]  # caproto has no types
         record_type = RECORD_TYPES[channel.role]
         super().__init__(value=value, reported_record_type=record_type, **metadata)
 
-    def check_access(self, hostname: str, username: str) -> AccessRights:  # noqa: ARG002  caproto's signature
+    def check_access(self, hostname: str, username: str) -> AccessRights:
         """Everybody may read; setpoints may be written."""
         return AccessRights.READ | AccessRights.WRITE if self.channel.writable else AccessRights.READ
 
@@ -63,6 +68,22 @@ class Record(ChannelData):  # type: ignore[misc]  # caproto has no types
         if not self._other_fields:
             self._other_fields = record_fields(self.channel, self._name)
         return self._other_fields[field]
+
+    async def auth_write(self, *request: Any, **options: Any) -> CAStatus:
+        """A client's put from begin to end: the status to answer with.
+
+        A refusal is a status, as with base. What caproto sends instead, an error message, its own threaded
+        client takes for no answer at all.
+        """
+        try:
+            await super().auth_write(*request, **options)
+        except Forbidden:
+            _log.warning("put refused: %s is read-only", self._name)
+            return CAStatus.ECA_NOWTACCESS
+        except ValueError as error:
+            _log.warning("put refused: %s", error)
+            return CAStatus.ECA_PUTFAIL
+        return CAStatus.ECA_NORMAL
 
     async def write_from_dbr(self, data: Any, data_type: ChannelType, metadata: Any, **options: Any) -> None:
         """A client's put before conversion, which would make some integer of a NaN.
@@ -93,9 +114,7 @@ class Record(ChannelData):  # type: ignore[misc]  # caproto has no types
         alarm = {}
         if severity != self.alarm.severity:
             alarm = {"severity": severity, "status": _alarm_status(value, severity, self.channel)}
-        await super().write(
-            self.to_native(value), verify_value=False, update_fields=False, timestamp=stamp, **alarm
-        )
+        await super().write(self.to_native(value), verify_value=False, update_fields=False, timestamp=stamp, **alarm)
         if alarm and self._other_fields:
             await self._post_alarm_fields(stamp)
 

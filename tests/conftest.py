@@ -44,9 +44,7 @@ def _free_ports(count: int) -> list[int]:
     candidates = random.SystemRandom().sample(_PORTS, 50 * count)
     ports = [port for port, _ in zip(filter(_is_free, candidates), range(count), strict=False)]
     if len(ports) < count:
-        raise RuntimeError(
-            f"only {len(ports)} of {count} free ports found between {_PORTS[0]} and {_PORTS[-1]}"
-        )
+        raise RuntimeError(f"only {len(ports)} of {count} free ports found between {_PORTS[0]} and {_PORTS[-1]}")
     return ports
 
 
@@ -170,9 +168,7 @@ def start_ioc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartIoc]:
     logs = tmp_path_factory.mktemp("ioc")
     started: list[IocProcess] = []
 
-    def start(
-        argv: Sequence[str], ready: str = "IOC: ready", env: Mapping[str, str] | None = None
-    ) -> IocProcess:
+    def start(argv: Sequence[str], ready: str = "IOC: ready", env: Mapping[str, str] | None = None) -> IocProcess:
         ioc = IocProcess(argv, ready, logs / f"{len(started)}.log", env or {})
         started.append(ioc)
         return ioc

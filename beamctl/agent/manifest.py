@@ -62,7 +62,7 @@ class Manifest(ManifestPart):
         id: its name.
         task_kind: what it is for.
         machine: name of the machine description it was trained with.
-        machine_hash: SHA-256 of the description it may run on; None: any that fits the layout (model-normalised agents).
+        machine_hash: SHA-256 of the description it may run on; None (model-normalised): any that fits the layout.
         policy_sha256: of ``policy.onnx``.
         observation: layout.
         actions: number of outputs.

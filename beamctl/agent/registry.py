@@ -142,8 +142,8 @@ def _session(content: bytes, manifest: Manifest) -> Infer:
         inputs, outputs = session.get_inputs(), session.get_outputs()
     except Exception as error:  # onnxruntime raises its own, unrelated types
         raise IncompatibleAgentError(f"agent {manifest.id}: not a usable ONNX file: {error}") from error
-    shapes = [tuple(i.shape[1:]) for i in inputs], [tuple(o.shape[1:]) for o in outputs]
-    expected = [(3, manifest.observation.columns)], [(manifest.actions,)]
+    shapes = [_shape(i) for i in inputs], [_shape(o) for o in outputs]
+    expected = [("batch", 3, manifest.observation.columns)], [("batch", manifest.actions)]
     if shapes != expected:
         raise IncompatibleAgentError(
             f"agent {manifest.id}: network has inputs {shapes[0]} and outputs {shapes[1]}, "
@@ -155,6 +155,12 @@ def _session(content: bytes, manifest: Manifest) -> Infer:
         return np.asarray(session.run(None, {name: observation})[0])
 
     return infer
+
+
+def _shape(value: onnxruntime.NodeArg) -> tuple[int | str, ...]:
+    """Shape with any symbolic first axis called ``batch``."""
+    first, *rest = value.shape
+    return ("batch" if isinstance(first, str) else first, *rest)
 
 
 def _check_golden(infer: Infer, manifest: Manifest) -> None:

@@ -119,7 +119,9 @@ class Clock(Protocol):
 class Engine(Protocol):
     """Reads and moves PVs. All methods are for one caller's thread."""
 
-    clock: Clock
+    @property
+    def clock(self) -> Clock:
+        """The clock that readings are stamped with."""
 
     def start(self, pvs: Sequence[str], timeout_s: float = 10.0) -> None:
         """Connect and subscribe.

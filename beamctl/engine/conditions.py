@@ -45,10 +45,9 @@ class Conditions:
         """
         self.check_permit_and_heartbeat()
         current = self._engine.latest([self._layout.current])[self._layout.current]
-        if not (current.is_valid and current.number >= self._layout.current_floor_ma):
-            raise PermitLostError(
-                f"no beam: {self._layout.current} reads {current.number:.3f} mA, below {self._layout.current_floor_ma:g} mA"
-            )
+        floor = self._layout.current_floor_ma
+        if not (current.is_valid and current.number >= floor):
+            raise PermitLostError(f"no beam: {self._layout.current} reads {current.number:.3f} mA, below {floor:g} mA")
 
     def check_permit_and_heartbeat(self) -> None:
         """Permit and heartbeat alone (enough for a restore); errors as :meth:`check_beam`."""

@@ -95,7 +95,7 @@ class BatchedOrbitEnv:
         rms = orbit_rms(reading, valid)
         terminated = is_reached(rms, self.problem.target_mm)
         left = self.problem.max_steps - self._steps
-        reward = step_reward(previous, reading, valid) + np.where(terminated, success_bonus(left), 0.0)
+        reward = step_reward(previous, reading, valid) + np.where(terminated, success_bonus(left.astype(float)), 0.0)
         truncated = ~terminated & (left <= 0)
         ended = np.flatnonzero(terminated | truncated)
         observation = self.observation()

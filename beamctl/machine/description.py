@@ -55,7 +55,7 @@ class IonDescription(Strict):
     mass: MegaElectronvolts
     nucleons: PositiveInt
     charge_state: PositiveInt
-    energy: dict[Name, EnergyPerNucleon] = {}
+    energy: dict[Name, EnergyPerNucleon] = Field(default_factory=dict)
     cavities_on: bool = True
 
     @property
@@ -216,7 +216,7 @@ class Cell(Strict):
 
     solenoid: Solenoid
     cavity: Cavity
-    correctors: list[Corrector] = []
+    correctors: list[Corrector] = Field(default_factory=list)
     bpm: Bpm | None = None
 
 

@@ -92,8 +92,8 @@ def _load(path: Path, model: type[Model], cross_check: Any) -> Model:
     try:
         result = model.model_validate(document.data)
     except ValidationError as error:
-        for item in error.errors(include_url=False):
-            faults.append(document.fault(_real_location(document, item["loc"]), item["msg"]))
+        found = error.errors(include_url=False)
+        faults = [document.fault(_real_location(document, item["loc"]), item["msg"]) for item in found]
     faults += [document.fault(where, message) for where, message in cross_check(document.data)]
     if faults or result is None:
         raise MachineDescriptionError(faults)
@@ -101,7 +101,6 @@ def _load(path: Path, model: type[Model], cross_check: Any) -> Model:
 
 
 def _parse(path: Path) -> _Document:
-    lines: dict[Location, int] = {}
     try:
         text = path.read_text(encoding="utf-8")
         data = yaml.safe_load(text)
@@ -113,9 +112,7 @@ def _parse(path: Path) -> _Document:
         raise MachineDescriptionError([f"{path.name}:{line}: (file): not readable YAML: {problem}"]) from error
     if not isinstance(data, dict):
         raise MachineDescriptionError([f"{path.name}:1: (file): must be a mapping of fields"])
-    for location, line in _node_lines(root, ()):
-        lines[location] = line
-    return _Document(path, data, lines)
+    return _Document(path, data, dict(_node_lines(root, ())))
 
 
 def _node_lines(node: Any, location: Location) -> Iterator[tuple[Location, int]]:

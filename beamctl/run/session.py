@@ -57,15 +57,23 @@ class OrbitRun:
         problem: limits, target, budget, nominal response.
         agent: who proposes.
         listener: told of everything that happens.
+        connect_timeout_s: how long PVs may take to answer.
     """
 
     def __init__(
-        self, engine: Engine, layout: SectionLayout, problem: OrbitProblem, agent: Agent, listener: Listener
+        self,
+        engine: Engine,
+        layout: SectionLayout,
+        problem: OrbitProblem,
+        agent: Agent,
+        listener: Listener,
+        connect_timeout_s: float = 5.0,
     ) -> None:
         self._engine = engine
         self._problem = problem
         self._agent = agent
         self._listener = listener
+        self._connect_timeout_s = connect_timeout_s
         self._stop = threading.Event()
         self._guard = GuardedSection(engine, layout, self._stop.is_set)
         self._progress = _Progress()
@@ -117,7 +125,7 @@ class OrbitRun:
 
     def _arm(self) -> None:
         self._agent.start(self._problem)
-        snapshot = self._guard.arm()
+        snapshot = self._guard.arm(self._connect_timeout_s)
         self._started = self._engine.clock.now()
         self._listener(Armed(snapshot.identity, snapshot.current_ma, snapshot.setpoint_a))
 

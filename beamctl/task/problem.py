@@ -39,12 +39,12 @@ class OrbitProblem:
     @property
     def n_corrector(self) -> int:
         """Number of correctors, k."""
-        return self.response_mm_per_a.shape[-1]
+        return int(self.response_mm_per_a.shape[-1])
 
     @property
     def n_channel(self) -> int:
         """Number of BPM channels, n."""
-        return self.response_mm_per_a.shape[-2]
+        return int(self.response_mm_per_a.shape[-2])
 
 
 @dataclass(frozen=True)

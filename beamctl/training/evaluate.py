@@ -100,9 +100,7 @@ def evaluate(
             rows.append(_row(scenario, name, result, best, own.target_mm, np.random.default_rng(seed)))
             initial[(scenario, name)], final[(scenario, name)] = result.initial_true, result.final_true
     first = next(iter(agents.values()))
-    return Evaluation(
-        problem.task, first.identity, seed, machines, problem.target_mm, tuple(rows), initial, final
-    )
+    return Evaluation(problem.task, first.identity, seed, machines, problem.target_mm, tuple(rows), initial, final)
 
 
 def _row(

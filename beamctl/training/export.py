@@ -70,7 +70,7 @@ def export_agent(
             str(path),
             input_names=["observation"],
             output_names=["action"],
-            dynamic_shapes={"observation": {0: torch.export.Dim("batch", min=1)}},
+            dynamic_shapes={"observation": {0: torch.export.Dim.DYNAMIC}},
             external_data=False,
             dynamo=True,
             verbose=False,

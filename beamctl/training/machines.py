@@ -1,6 +1,6 @@
 """Which simulated machines are trained on, selected on and reported on; the three never meet.
 
-Every set comes from its own branch of the seed, so a set is the same today and tomorrow, whatever else was drawn before.
+Every set comes from its own branch of the seed, so a set stays the same whatever else was drawn before.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +18,9 @@ from beamctl.task.problem import OrbitProblem
 from beamctl.training.presets import Preset
 
 N_VIRTUAL_MODULES = 64
+ROOM = 3.0
+"""virtual modules have supplies this much stronger: episodes that hang at a limit would crowd the replay buffer, and
+limits are the normalisation's business (it leaves out correctors that are held by one)"""
 SELECTION_SEED = 20_230_513
 """seed of the fixed machines that choose the checkpoint"""
 _TRAIN, _MODULES, _SELECT, _REPORT = range(4)
@@ -51,8 +54,8 @@ def training_batch(site: Site, task_name: str, preset: Preset, seed: int) -> tup
             problem,
             task=f"{N_VIRTUAL_MODULES} virtual modules",
             response_mm_per_a=modules.response_mm_per_a,
-            lo_a=np.full(k, problem.lo_a[0]),
-            hi_a=np.full(k, problem.hi_a[0]),
+            lo_a=np.full(k, ROOM * problem.lo_a[0]),
+            hi_a=np.full(k, ROOM * problem.hi_a[0]),
             step_a=np.full(k, problem.step_a[0]),
             slots=2 * modules.lattice.corrector_cell + modules.lattice.corrector_plane,
         )

@@ -1,7 +1,8 @@
 """The three-kernel trend network of TBSAC, as a feature extractor for Stable-Baselines3.
 
-The observation, 3 rows x n columns, is taken as a picture; three parallel convolutions with 4 kernels each, (3,1), (3,2)
-and (3,3), LeakyReLU, flattened and concatenated: 4 (n + n-1 + n-2) features, 108 at n = 10 (arXiv 2305.13869).
+The observation, 3 rows x n columns, is taken as a picture; three parallel convolutions with 4 kernels each,
+(3,1), (3,2) and (3,3), LeakyReLU, flattened and concatenated: 4 (n + n-1 + n-2) features,
+108 at n = 10 (arXiv 2305.13869).
 
 All three convolutions together are one linear map of the 3n inputs, so they are computed as one matrix product whose
 matrix is gathered from the kernels: the same function, twice as fast on a processor as three Conv2d.

@@ -7,10 +7,11 @@ import numpy as np
 
 from beamctl.training.evaluate import Evaluation, Row
 
-HEADER = (
-    "| scenario | algorithm | success (95 %) | steps median / P90 | initial | final mean (95 %) | P95 | max | best reachable |\n"
-    "|---|---|---|---|---|---|---|---|---|\n"
-)
+COLUMNS = (
+    "scenario", "algorithm", "success (95 %)", "steps median / P90", "initial", "final mean (95 %)", "P95", "max",
+    "best reachable",
+)  # fmt: skip
+HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -47,8 +48,9 @@ def _markdown(evaluation: Evaluation, plots: list[Path]) -> str:
     return (
         f"# {e.task}: {e.agent}\n\n"
         f"{e.machines} simulated machines per scenario, seed {e.seed}, target {e.target_mm:g} mm, budget 50 steps. "
-        "RMS in mm, true orbit at all BPMs, where the run stopped by itself or its budget ended. *Success*: two independent "
-        "readings below the target. *Best reachable*: smallest RMS of any setting within limits on the true machine "
+        "RMS in mm, true orbit at all BPMs, where the run stopped by itself or its budget ended. "
+        "*Success*: two independent readings below the target. *Best reachable*: smallest RMS of any setting "
+        "within limits on the true machine "
         "(bounded least squares), and the share of machines that it brings below the target.\n\n"
         f"{table(e)}\n{pictures}\n"
     )
@@ -75,7 +77,13 @@ def _plot_distributions(evaluation: Evaluation, scenario: str, folder: Path) -> 
         ):
             shares = 100 * np.histogram(np.minimum(values, bins[-1]), bins)[0] / len(values)
             ax.stairs(shares, bins, fill=True, alpha=0.75, color=colour, label=f"{label}, mean {values.mean():.2f} mm")
-        ax.axvline(evaluation.target_mm, color="#b3261e", linestyle="--", linewidth=1, label=f"target {evaluation.target_mm:g} mm")
+        ax.axvline(
+            evaluation.target_mm,
+            color="#b3261e",
+            linestyle="--",
+            linewidth=1,
+            label=f"target {evaluation.target_mm:g} mm",
+        )
         ax.set(title=algorithm, xlabel="true RMS over both planes (mm)", xlim=(0, 7))
         ax.legend(fontsize=8)
     axes[0][0].set_ylabel("machines (%)")

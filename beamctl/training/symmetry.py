@@ -25,9 +25,9 @@ class QuarterTurnPolicy(nn.Module):
         turned = [observation]
         for _ in range(3):
             turned.append(quarter_turn(turned[-1]))
-        parts = self.actor(torch.cat(turned)).chunk(4)
-        total = parts[0]
-        for turns, part in enumerate(parts[1:], start=1):
+        parts = self.actor(torch.stack(turned).flatten(0, 1)).unflatten(0, (4, -1))
+        total: Tensor = parts[0]
+        for turns, part in enumerate(parts.unbind()[1:], start=1):
             back = part
             for _ in range(4 - turns):
                 back = quarter_turn(back)

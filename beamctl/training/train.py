@@ -50,8 +50,8 @@ class Look:
 
     @property
     def score(self) -> tuple[float, float]:
-        """Order of checkpoints: the target first (99.5 % and more are equal), then depth and steps together."""
-        return min(self.success, 0.995), self.deep_success - 0.02 * self.steps
+        """Order of checkpoints: the target first (99.5 % and more are equal), then depth, steps and RMS together."""
+        return min(self.success, 0.995), self.deep_success - 0.02 * self.steps - self.final_rms_mm
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,8 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     batch, problem = training_batch(site, task_name, preset, seed)
     env = OrbitVecEnv(BatchedOrbitEnv(batch, problem, preset.normalisation, preset.observation))
-    if resume:
-        model = SAC.load(folder / CHECKPOINT, env=env, device="cpu")
-    else:
-        model = make_model(preset, env, seed, folder)
+    checkpoint = folder / CHECKPOINT
+    model = SAC.load(checkpoint, env=env, device="cpu") if resume else make_model(preset, env, seed, folder)
     tasks = list(site.machine.tasks) if preset.modules == "virtual" else [task_name]
     keeper = CheckpointKeeper(preset, lambda agent: look_at(site, tasks, preset, agent), progress)
     model.learn(_env_steps(preset), callback=keeper, log_interval=50, reset_num_timesteps=not resume)
@@ -138,7 +136,7 @@ def train(
     best = keeper.restore_best()
     record = TrainingRecord(
         preset=preset.name,
-        configuration=_plain(asdict(preset)),
+        configuration=plain(asdict(preset)),
         seed=seed,
         updates=best.updates,
         cpu_s=round(best.cpu_s, 1),
@@ -164,15 +162,18 @@ def look_at(site: Site, tasks: list[str], preset: Preset, agent: TrendPolicyAgen
             target_mm=orbit_problem(site.machine, site.design, site.ion, task).target_mm,
         )
         agent.start(base)
-        normal = rollout(agent, selection_batch(site, task, "nominal"), base)
-        deep = rollout(agent, selection_batch(site, task, "err5"), replace(base, target_mm=DEEP_TARGET_MM))
+        normal = rollout(agent, selection_batch(site, task, preset.selection[0]), base)
+        deep = rollout(agent, selection_batch(site, task, preset.selection[1]), replace(base, target_mm=DEEP_TARGET_MM))
         rows.append((normal.reached.mean(), deep.reached.mean(), normal.steps.mean(), normal.final_true.mean()))
     success, deep_success, steps, final = np.mean(rows, axis=0)
     return float(success), float(deep_success), float(steps), float(final)
 
 
 class CheckpointKeeper(BaseCallback):
-    """Looks at the fixed machines now and then, keeps the best weights, ends training when the budget is spent.
+    """Looks at the fixed machines now and then, keeps the best actor, ends training when the budget is spent.
+
+    What is judged and kept is a running average of the actor's weights: single checkpoints of SAC differ widely in how
+    precisely they centre the beam, their average does not.
 
     Args:
         preset: budget and interval.
@@ -191,6 +192,7 @@ class CheckpointKeeper(BaseCallback):
         self._look = look
         self._progress = progress
         self._best: tuple[Look, Mapping[str, torch.Tensor]] | None = None
+        self._average: dict[str, torch.Tensor] = {}
         self.looks: list[Look] = []
         self._training_cpu_s = 0.0
         self._since = time.process_time()
@@ -200,6 +202,7 @@ class CheckpointKeeper(BaseCallback):
 
     def _on_step(self) -> bool:
         updates = int(self.model._n_updates)
+        self._follow(updates)
         due = (len(self.looks) + 1) * self._preset.evaluate_every
         if updates >= due:
             self._training_cpu_s += time.process_time() - self._since
@@ -207,16 +210,29 @@ class CheckpointKeeper(BaseCallback):
             self._since = time.process_time()
         return updates < self._preset.updates
 
+    def _follow(self, updates: int) -> None:
+        """Let the average follow the actor; nothing to follow before the first update."""
+        if updates == 0:
+            return
+        share = min(1.0, self._preset.gradient_steps / self._preset.average_updates) if self._average else 1.0
+        for name, value in self.model.policy.actor.state_dict().items():
+            if name in self._average and value.is_floating_point():
+                self._average[name].lerp_(value, share)
+            else:
+                self._average[name] = value.clone()
+
     def _judge(self, updates: int) -> None:
-        agent = policy_agent(self.model, self._preset)
-        now = Look(updates, self._training_cpu_s, *self._look(agent))
+        actor = self.model.policy.actor
+        own = {k: v.clone() for k, v in actor.state_dict().items()}
+        actor.load_state_dict(self._average or own)
+        now = Look(updates, self._training_cpu_s, *self._look(policy_agent(self.model, self._preset)))
         self.looks.append(now)
         self.logger.record("fixed_machines/success", now.success)
         self.logger.record("fixed_machines/success_at_0.2_mm", now.deep_success)
         self.logger.record("fixed_machines/final_rms_mm", now.final_rms_mm)
         if self._best is None or now.score > self._best[0].score:
-            weights = {k: v.clone() for k, v in self.model.policy.state_dict().items()}
-            self._best = (now, weights)
+            self._best = (now, {k: v.clone() for k, v in actor.state_dict().items()})
+        actor.load_state_dict(own)
         self._progress(min(updates, self._preset.updates), self._preset.updates, now)
 
     def restore_best(self) -> Look:
@@ -225,7 +241,7 @@ class CheckpointKeeper(BaseCallback):
             self._judge(int(self.model._n_updates))
         if self._best is None:
             raise RuntimeError("no checkpoint was judged")
-        self.model.policy.load_state_dict(self._best[1])
+        self.model.policy.actor.load_state_dict(self._best[1])
         return self._best[0]
 
 
@@ -248,6 +264,7 @@ def _env_steps(preset: Preset) -> int:
     return preset.learning_starts + rounds * preset.n_envs + preset.n_envs
 
 
-def _plain(value: object) -> dict[str, object]:
+def plain(value: object) -> dict[str, object]:
+    """A configuration as JSON would give it back."""
     plain: dict[str, object] = json.loads(json.dumps(value))
     return plain

@@ -1,7 +1,7 @@
 """Presents the batched orbit environment to Stable-Baselines3.
 
-Time limits are no ends: ``TimeLimit.truncated`` and ``terminal_observation`` go into ``infos``, otherwise SAC bootstraps
-wrongly without a word.
+Time limits are no ends: ``TimeLimit.truncated`` and ``terminal_observation`` go into ``infos``, otherwise SAC
+bootstraps wrongly without a word.
 """
 
 from collections.abc import Sequence

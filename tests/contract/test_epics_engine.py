@@ -143,9 +143,7 @@ def test_a_process_ends_though_its_ioc_is_frozen(ioc, prefix):
 
 def test_libca_is_that_of_epicscorelibs(make_engine, prefix):
     make_engine().start([f"{prefix}:SET1"], PATIENCE_S)
-    loaded = {
-        Path(line.split()[-1]) for line in Path("/proc/self/maps").read_text().splitlines() if "libca" in line
-    }
+    loaded = {Path(line.split()[-1]) for line in Path("/proc/self/maps").read_text().splitlines() if "libca" in line}
     assert {path.parent.parent.name for path in loaded} == {"epicscorelibs"}
 
 

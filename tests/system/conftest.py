@@ -71,6 +71,8 @@ class PyepicsClient:
 
         self._epics = epics
         self._pvs: dict[str, Any] = {}
+        self._watched: list[Any] = []
+        self._chids: dict[int, Any] = {}  # PVs of one name share a channel
 
     def _pv(self, name: str) -> Any:
         if name not in self._pvs:
@@ -95,24 +97,33 @@ class PyepicsClient:
         """Whether the access rights allow a put."""
         return bool(self._pv(name).write_access)
 
-    def begin_put(self, name: str, value: Any) -> threading.Event:
+    def begin_put(self, name: str, value: float) -> threading.Event:
         """Send a put; the event is set when it is complete."""
         end = threading.Event()
         self._pv(name).put(value, callback=lambda **_: end.set())
         return end
 
+    def is_put_refused(self, name: str, value: float) -> bool:
+        """Put and wait; pyepics tells no refusal from a success, so the answer is always True."""
+        return self.begin_put(name, value).wait(PATIENCE_S)
+
     def watch(self, name: str, on_update: Callable[[Any], None]) -> None:
         """Have every update of a numeric PV reported, the present value first."""
         pv = self._epics.PV(name, form="time", auto_monitor=True, callback=lambda value, **_: on_update(value))
-        assert pv.wait_for_connection(PATIENCE_S)
-        self._pvs[f"{name} watched {len(self._pvs)}"] = pv
+        self._watched.append(pv)
+
+    def unwatch(self) -> None:
+        """Have nothing reported any more."""
+        for pv in self._watched:
+            pv.disconnect()
+        self._chids |= {pv.chid.value: pv.chid for pv in self._watched}
+        self._watched.clear()
 
     def close(self) -> None:
         """Drop everything, so that nothing calls back later."""
-        chids = {pv.chid.value: pv.chid for pv in self._pvs.values()}  # PVs of one name share a channel
-        for pv in self._pvs.values():
-            pv.disconnect()
-        for chid in chids.values():
+        self._watched += self._pvs.values()
+        self.unwatch()
+        for chid in self._chids.values():
             self._epics.ca.clear_channel(chid)
         self._epics.ca.flush_io()
 
@@ -138,8 +149,11 @@ class CaprotoClient:
 
     def read(self, name: str) -> tuple[Any, int]:
         """Value and severity, over the network."""
-        answer = self._pv(name).read(data_type="time", timeout=PATIENCE_S)
+        pv = self._pv(name)
+        answer = pv.read(data_type="time", timeout=PATIENCE_S)
         value = answer.data[0]
+        if pv.channel.native_data_type.name == "ENUM":
+            value = pv.read(data_type="control", timeout=PATIENCE_S).metadata.enum_strings[value]
         return (value.decode() if isinstance(value, bytes) else value), int(answer.metadata.severity)
 
     def control(self, name: str) -> dict[str, Any]:
@@ -151,19 +165,16 @@ class CaprotoClient:
         """Whether the access rights allow a put."""
         return bool(self._pv(name).access_rights & 2)
 
-    def begin_put(self, name: str, value: Any) -> threading.Event:
+    def begin_put(self, name: str, value: float) -> threading.Event:
         """Send a put; the event is set when it is complete."""
         end = threading.Event()
-        data = [value.encode()] if isinstance(value, str) else [value]
-        kind = "native"
-        if isinstance(value, str):
-            from caproto import ChannelType
-
-            kind = ChannelType.STRING
-        self._pv(name).write(
-            data, wait=False, data_type=kind, notify=True, timeout=PATIENCE_S, callback=lambda _: end.set()
-        )
+        self._pv(name).write([value], wait=False, notify=True, timeout=PATIENCE_S, callback=lambda _: end.set())
         return end
+
+    def is_put_refused(self, name: str, value: float) -> bool:
+        """Put, and learn from the IOC's answer whether it refused."""
+        response = self._pv(name).write([value], wait=True, notify=True, timeout=PATIENCE_S)
+        return not response.status.success
 
     def watch(self, name: str, on_update: Callable[[Any], None]) -> None:
         """Have every update of a numeric PV reported, the present value first."""
@@ -175,10 +186,15 @@ class CaprotoClient:
         subscription.add_callback(on_event)
         self._subscriptions.append((subscription, on_event))  # caproto holds callbacks weakly
 
-    def close(self) -> None:
-        """Drop everything."""
+    def unwatch(self) -> None:
+        """Have nothing reported any more."""
         for subscription, _ in self._subscriptions:
             subscription.clear()
+        self._subscriptions.clear()
+
+    def close(self) -> None:
+        """Drop everything."""
+        self.unwatch()
         self._context.disconnect()
         self._broadcaster.disconnect()
 
@@ -218,23 +234,26 @@ class Updates:
 
 
 @pytest.fixture
-def watch(client: Any) -> Callable[[str], Updates]:
-    """Watch a PV: ``watch(name).wait_for_more(5)``."""
+def watch(client: Any) -> Iterator[Callable[..., Any]]:
+    """Watch PVs: ``watch(name).wait_for_more(5)``, or a list of them for several names."""
 
-    def begin(name: str) -> Updates:
-        updates = Updates()
-        client.watch(name, updates.add)
-        updates.wait_for(bool)
-        return updates
+    def begin(*names: str) -> Any:
+        watched = [Updates() for _ in names]
+        for name, updates in zip(names, watched, strict=True):
+            client.watch(name, updates.add)
+        for updates in watched:
+            updates.wait_for(bool)
+        return watched if len(names) > 1 else watched[0]
 
-    return begin
+    yield begin
+    client.unwatch()
 
 
 @pytest.fixture
-def put(client: Any) -> Callable[[str, Any], None]:
+def put(client: Any) -> Callable[[str, float], None]:
     """Put and wait for completion."""
 
-    def complete(name: str, value: Any) -> None:
+    def complete(name: str, value: float) -> None:
         assert client.begin_put(name, value).wait(PATIENCE_S), f"the put to {name} did not end"
 
     return complete

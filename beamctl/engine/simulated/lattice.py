@@ -84,12 +84,12 @@ def simulator_ion(ion: IonDescription) -> Ion:
 def solenoid_current_a(machine: MachineDescription, field_t: Array) -> Array:
     """Supply current of a solenoid field, A."""
     solenoid = machine.types.solenoid
-    return field_t * solenoid.current.value / solenoid.field.value
+    return np.asarray(field_t * solenoid.current.value / solenoid.field.value)
 
 
 def model_response(lattice: Lattice, optics: Optics) -> Array:
     """Response matrix of the error-free model, mm/A, shape (2 n_bpm, n_corrector)."""
-    return build(lattice, perfect(lattice, optics)).response_m_per_a[0] * MM
+    return np.asarray(build(lattice, perfect(lattice, optics)).response_m_per_a[0] * MM)
 
 
 @lru_cache(maxsize=8)

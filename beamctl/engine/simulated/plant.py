@@ -14,19 +14,11 @@ import numpy as np
 
 from beamctl.engine.base import Severity
 from beamctl.engine.simulated.channels import Channel, Device, Role, machine_channels
-from beamctl.engine.simulated.lattice import (
-    MM,
-    section_lattice,
-    section_optics,
-    solenoid_current_a,
-)
+from beamctl.engine.simulated.lattice import MM, section_optics
 from beamctl.engine.simulated.scenarios import find_scenario
+from beamctl.engine.simulated.section_plant import Ramp, SectionPlant
 from beamctl.machine.description import IonDescription, MachineDescription
 from simulators.beam import Array
-from simulators.diagnostics import transmitted_fraction
-from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw
-from simulators.lattice import Optics
-from simulators.linac import Orbits, build, step
 
 READBACK_OFFSET_SHARE = 0.7
 """share of the set-readback difference that stays constant in time"""
@@ -38,84 +30,6 @@ class Sample:
 
     value: float | str
     severity: Severity = Severity.NO_ALARM
-
-
-class Ramp:
-    """A bank of power supplies of one kind: targets, present values, common slew rate."""
-
-    def __init__(self, start: Array, slew: float) -> None:
-        self.target = start.astype(float).copy()
-        self.actual = start.astype(float).copy()
-        self._slew = slew
-
-    def advance(self, dt: float) -> bool:
-        """Move towards the targets for ``dt`` seconds; says whether anything moved."""
-        gap = self.target - self.actual
-        if not gap.any():
-            return False
-        reach = self._slew * dt
-        self.actual = np.where(np.abs(gap) <= reach, self.target, self.actual + np.clip(gap, -reach, reach))
-        return True
-
-    def time_left(self) -> Array:
-        """How long each supply still ramps, s."""
-        return np.abs(self.target - self.actual) / self._slew
-
-
-class SectionPlant:
-    """One cryomodule of the plant."""
-
-    def __init__(
-        self,
-        machine: MachineDescription,
-        optics: Optics,
-        section: str,
-        spec: ErrorSpec,
-        rng: np.random.Generator,
-    ) -> None:
-        self._machine = machine
-        self._lattice = section_lattice(machine, section)
-        self._design = optics
-        self.errors: Errors = draw(self._lattice, optics.n_cell, spec, rng, 1)
-        corrector, solenoid = machine.types.corrector, machine.types.solenoid
-        self.ramps = {
-            Device.CORRECTOR: Ramp(self.errors.initial_a[0], corrector.slew.value),
-            Device.SOLENOID: Ramp(solenoid_current_a(machine, optics.solenoid_t[0]), solenoid.slew.value),
-            Device.VOLTAGE: Ramp(1e-6 * optics.cavity_v[0], math.inf),
-            Device.PHASE: Ramp(np.degrees(optics.cavity_phase_rad[0]), math.inf),
-        }
-        self._orbits: Orbits | None = None
-
-    def advance(self, dt: float) -> None:
-        """Ramp all supplies for ``dt`` seconds."""
-        moved = {device: ramp.advance(dt) for device, ramp in self.ramps.items()}
-        if moved[Device.SOLENOID] or moved[Device.VOLTAGE] or moved[Device.PHASE]:
-            self._orbits = None
-
-    @property
-    def orbits(self) -> Orbits:
-        """Bare orbit and response at the present solenoid and cavity settings."""
-        if self._orbits is None:
-            tesla_per_a = self._machine.types.solenoid.field.value / self._machine.types.solenoid.current.value
-            optics = Optics(
-                self._design.mass_ev,
-                self._design.charge,
-                self._design.energy_ev,
-                self.ramps[Device.SOLENOID].actual[None] * tesla_per_a,
-                self.ramps[Device.VOLTAGE].actual[None] * 1e6,
-                np.radians(self.ramps[Device.PHASE].actual[None]),
-            )
-            self._orbits = build(self._lattice, apply_errors(self._lattice, optics, self.errors))
-        return self._orbits
-
-    def true_orbit_mm(self) -> Array:
-        """Centroid at the BPMs, mm, (x1, y1, x2, ...), shape (2 b,)."""
-        return step(self.orbits, self.ramps[Device.CORRECTOR].actual[None])[0] * MM
-
-    def transmission(self) -> float:
-        """Share of the beam that gets through."""
-        orbit_m = self.true_orbit_mm()[None] / MM
-        return float(transmitted_fraction(orbit_m, self.orbits.rms_m, self._lattice.bore_radius_m)[0])
 
 
 class Plant:
@@ -137,6 +51,10 @@ class Plant:
     ) -> None:
         self.machine = machine
         self.channels: dict[str, Channel] = {c.pv: c for c in machine_channels(machine)}
+        self._measured = {
+            name: [c for c in self.channels.values() if c.section == name and c.role is not Role.SETPOINT]
+            for name in machine.sections
+        }
         self._ions = ions
         self.scenario = scenario
         self._spec = find_scenario(machine, scenario)
@@ -229,23 +147,22 @@ class Plant:
         """One reading of every instrument: readbacks, BPMs, currents, heartbeat."""
         samples: dict[str, Sample] = {}
         beam = self.machine.beam.current.value if self._permit else 0.0
+        floor = self.machine.types.current_monitor.beam_floor.value
         for name, section in self.sections.items():
             upstream = beam
             beam = beam * section.transmission()
-            bpms = self._bpm_samples(
-                name, section, has_beam=beam >= self.machine.types.current_monitor.beam_floor.value
-            )
-            readbacks = {d: self._readbacks(name, d, ramp) for d, ramp in section.ramps.items()}
+            bpms = self._bpm_readings(name, section) if beam >= floor else None
             currents = [self._current(upstream), self._current(beam)]
-            for channel in self.channels.values():
-                if channel.section != name:
-                    continue
-                if channel.role is Role.BPM:
-                    samples[channel.pv] = bpms[channel.index]
+            readbacks = {d: self._readbacks(name, d, ramp) for d, ramp in section.ramps.items()}
+            for channel in self._measured[name]:
+                if channel.device is not None:
+                    samples[channel.pv] = Sample(float(readbacks[channel.device][channel.index]))
                 elif channel.role is Role.CURRENT:
                     samples[channel.pv] = Sample(currents[channel.index])
-                elif channel.role is Role.READBACK and channel.device is not None:
-                    samples[channel.pv] = Sample(float(readbacks[channel.device][channel.index]))
+                elif bpms is None:
+                    samples[channel.pv] = Sample(self._noise.normal(0.0, 5.0), Severity.INVALID)
+                else:
+                    samples[channel.pv] = _with_alarm(float(bpms[channel.index]), channel)
         samples[self.machine.heartbeat.pv] = Sample(float(next(self._heartbeat) % 2**31))
         return samples
 
@@ -254,20 +171,23 @@ class Plant:
             raise ValueError(f"{channel.pv} holds no setpoint")
         return self.sections[channel.section].ramps[channel.device]
 
-    def _bpm_samples(self, name: str, section: SectionPlant, *, has_beam: bool) -> list[Sample]:
-        errors, bpm, rng = section.errors, self.machine.types.bpm, self._noise
-        if not has_beam:
-            return [Sample(float(v), Severity.INVALID) for v in rng.normal(0.0, 5.0, errors.bpm_offset_m.shape[1])]
-        noise = rng.standard_normal(errors.bpm_offset_m.shape[1]) * errors.bpm_noise_m[0] * MM
+    def _bpm_readings(self, name: str, section: SectionPlant) -> Array:
+        """Channels (x1, y1, ...), mm."""
+        errors, rng = section.errors, self._noise
+        n = errors.bpm_offset_m.shape[1]
+        noise = rng.standard_normal(n) * errors.bpm_noise_m[0] * MM
         drift = self._drift_mm_s[name] * self._elapsed_s
         reading = section.true_orbit_mm() + errors.bpm_offset_m[0] * MM + noise + drift
         if self._spec.bpm_noise_m[1] > 0:
-            glitch = rng.random(len(reading)) < bpm.glitch_probability.value
-            size = rng.choice([-1.0, 1.0], len(reading)) * rng.uniform(*(bpm.glitch.range or (5.0, 9.0)), len(reading))
-            reading = np.where(glitch, reading + size, reading)
-        reading = np.where(errors.dead_channel[0], 0.0, reading)
-        channels = (c for c in self.channels.values() if c.section == name and c.role is Role.BPM)
-        return [_with_alarm(float(v), c) for v, c in zip(reading, channels, strict=True)]
+            reading = reading + self._glitches(n)
+        return np.where(errors.dead_channel[0], 0.0, reading)
+
+    def _glitches(self, n: int) -> Array:
+        """Mostly 0, rarely a wrong reading of several mm."""
+        bpm, rng = self.machine.types.bpm, self._noise
+        lo, hi = bpm.glitch.range or (bpm.glitch.value, bpm.glitch.value)
+        size = rng.choice([-1.0, 1.0], n) * rng.uniform(lo, hi, n)
+        return np.where(rng.random(n) < bpm.glitch_probability.value, size, 0.0)
 
     def _readbacks(self, name: str, device: Device, ramp: Ramp) -> Array:
         noise = self._readback_noise(device, math.sqrt(1 - READBACK_OFFSET_SHARE**2), len(ramp.actual))

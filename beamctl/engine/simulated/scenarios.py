@@ -28,10 +28,15 @@ def _relative(spec: ErrorSpec, size: float) -> ErrorSpec:
 def scenarios(machine: MachineDescription) -> dict[str, ErrorSpec]:
     """All scenarios of a machine, by name.
 
-    ``ideal`` has no error at all; ``nominal`` the stated misalignments and noise; ``err5`` and ``err10`` add relative
-    errors of 5 % and 10 % (each solenoid and all together, calibration, resonators; phase 5 and 10 deg, energy 1 and
-    2 %); ``dead`` is err5 with one BPM that reads 0; ``mis6`` doubles the misalignments; ``weak``, ``reversed`` and
-    ``crossed`` are err5 with one such corrector or pair.
+    * ``ideal``: no error at all
+    * ``published``: the misalignments of the TBSAC paper and nothing else
+    * ``published5``: with its common solenoid error of 5 %
+    * ``nominal``: stated misalignments, noise and offsets
+    * ``err5``, ``err10``: nominal, and relative errors of 5 % or 10 % (each solenoid and all together, calibration,
+      resonators; phase 5 or 10 deg, energy 1 or 2 %)
+    * ``dead``: err5 with one BPM that reads 0
+    * ``mis6``: nominal with twice the misalignments
+    * ``weak``, ``reversed``, ``crossed``: err5 with one such corrector or pair
     """
     bpm, off = machine.types.bpm, machine.misalignment
     noise = bpm.noise.range or (bpm.noise.value, bpm.noise.value)
@@ -44,8 +49,11 @@ def scenarios(machine: MachineDescription) -> dict[str, ErrorSpec]:
         bpm_noise_m=(1e-3 * noise[0], 1e-3 * noise[1]),
     )
     err5 = _relative(nominal, 0.05)
+    published = ErrorSpec(solenoid_offset_m=nominal.solenoid_offset_m, incoming_m=nominal.incoming_m)
     return {
         "ideal": ErrorSpec(),
+        "published": published,
+        "published5": replace(published, solenoid_common=0.05),
         "nominal": nominal,
         "err5": err5,
         "err10": _relative(nominal, 0.10),

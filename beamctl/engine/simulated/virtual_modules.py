@@ -1,7 +1,8 @@
 """Random cryomodules that do not exist: what the agent is trained on, so that it serves those that do.
 
 Ranges: 1.2 to 3.0 MeV/u, random solenoid polarity, strength 0.75 to 0.95 units x (W / 1.356 MeV/u)^0.3, synchronous
-phases -45 to -20 deg, resonators ke 1.4 to 2.0; in every third module one cell has neither correctors nor BPM, as in CM2.
+phases -45 to -20 deg, resonators ke 1.4 to 2.0; in every third module one cell has neither correctors nor BPM,
+as in CM2.
 """
 
 import numpy as np

@@ -88,9 +88,7 @@ def database(gate):
         "HEARTBEAT": Number(),
         "BAD": Number(
             1.5,
-            alarm=caproto.ChannelAlarm(
-                status=caproto.AlarmStatus.READ, severity=caproto.AlarmSeverity.INVALID_ALARM
-            ),
+            alarm=caproto.ChannelAlarm(status=caproto.AlarmStatus.READ, severity=caproto.AlarmSeverity.INVALID_ALARM),
         ),
         "SLOW": Slow(arrived),
         "SLOW:RBV": arrived,

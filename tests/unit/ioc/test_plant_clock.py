@@ -123,6 +123,32 @@ def test_a_put_of_the_held_value_ends_at_once_and_publishes_nothing():
     machine.play(scene)
 
 
+@pytest.mark.parametrize(("pv", "change"), [(SETPOINT, 0.001), ("HCM1_RF:HWR_01:PSet", 90.0)])
+def test_a_put_without_a_ramp_worth_the_name_ends_at_once(pv, change):
+    machine = SoftMachine()
+
+    async def scene(m):
+        begin = m.time.now()
+        await m.clock.put(pv, m.plant.setpoint(pv) + change)
+        assert m.time.now() == begin
+        assert m.plant.is_settled(pv)
+
+    machine.play(scene)
+
+
+def test_short_ramps_do_not_add_up_to_a_faster_machine():
+    machine = SoftMachine()
+
+    async def scene(m):
+        await m.clock.put(SETPOINT, 0.0)
+        begin = m.time.now()
+        for i in range(1, 1001):
+            await m.clock.put(SETPOINT, 0.005 * i)
+        return m.time.now() - begin
+
+    assert machine.play(scene) == pytest.approx(5.0 / SLEW, abs=3e-3)
+
+
 def test_overlapping_puts_share_the_ramp():
     machine = SoftMachine()
 

@@ -1,0 +1,73 @@
+"""Trains over an engine, one machine at a time: slow, and only where the machine says that it is simulated.
+
+Who builds the environment has checked that (:func:`beamctl.wiring.simulated_environment`); the point is to show that
+the live path gives the agent the same observations and rewards as the batched simulator.
+"""
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from beamctl.agent.manifest import Manifest, TrainingRecord
+from beamctl.env.tuning_env import TuningEnv
+from beamctl.training.export import code_revision, export_agent
+from beamctl.training.presets import Preset
+from beamctl.training.train import Progress, make_model, plain
+
+
+class _Reporter(BaseCallback):
+    def __init__(self, steps: int, progress: Progress) -> None:
+        super().__init__()
+        self._steps = steps
+        self._progress = progress
+
+    def _on_step(self) -> bool:
+        self._progress(self.num_timesteps, self._steps, None)
+        return True
+
+
+def train_over_engine(
+    env: TuningEnv,
+    preset: Preset,
+    seed: int,
+    folder: Path,
+    steps: int,
+    *,
+    agent_id: str,
+    machine: str,
+    machine_hash: str,
+    progress: Progress = lambda *_: None,
+) -> Manifest:
+    """Train for ``steps`` environment steps and export what has been learned.
+
+    Args:
+        env: over a simulated machine.
+        preset: SAC configuration; its number of environments is one here, its random steps at most a tenth.
+        seed: of exploration, weights and machines.
+        folder: results.
+        steps: environment steps.
+        agent_id, machine, machine_hash: for the manifest.
+        progress: told of each step.
+    """
+    torch.set_num_threads(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    own = replace(preset, n_envs=1, gradient_steps=1, learning_starts=min(preset.learning_starts, steps // 10))
+    started = time.process_time()
+    model = make_model(own, DummyVecEnv([lambda: Monitor(env)]), seed, folder)
+    model.learn(steps, callback=_Reporter(steps, progress), log_interval=10)
+    record = TrainingRecord(
+        preset=f"{preset.name}, over Channel Access",
+        configuration=plain(asdict(own)),
+        seed=seed,
+        updates=int(model._n_updates),
+        cpu_s=round(time.process_time() - started, 1),
+        code_revision=code_revision(),
+        selection={},
+    )
+    bound = machine_hash if preset.observation == "raw" else None
+    return export_agent(model, own, folder, agent_id=agent_id, machine=machine, machine_hash=bound, record=record)
