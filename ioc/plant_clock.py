@@ -126,13 +126,14 @@ class PlantClock:
             return
         if held != before:  # as base, which posts no monitor for a value that did not change
             await self._records[pv].post(held, Severity.NO_ALARM, _stamp())
-        self._end_short_ramp(pv)
         if not self._plant.is_settled(pv):
-            arrival = self._arrivals.setdefault(pv, asyncio.Event())
-            self._woken.set()
-            await arrival.wait()
-        else:
+            self._end_short_ramp(pv)
+        if self._plant.is_settled(pv):
             self._complete_puts()
+            return
+        arrival = self._arrivals.setdefault(pv, asyncio.Event())
+        self._woken.set()
+        await arrival.wait()
 
     async def _redrawn(self) -> None:
         next_shot = self._next_shot

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from beamctl.errors import IncompatibleAgentError
 from beamctl.task.encoding import SLOTS, Normalisation, free_correctors, normaliser, spread, trend
-from beamctl.task.orbit import Array
+from beamctl.task.orbit import Array, Mask
 from beamctl.task.problem import OrbitProblem, OrbitView
 
 Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -58,21 +58,17 @@ class TrendPolicyAgent:
 
     def propose(self, view: OrbitView) -> Array:
         """Mean action for the view's trend, in A."""
-        action = self._infer(self.observation(view).astype(np.float32)).astype(float)
-        if self._kind == "normalised":
-            action = action[:, self._problem.slots]
-        return np.asarray(action * self._step_share * self._problem.step_a)
-
-    def observation(self, view: OrbitView) -> Array:
-        """What the network sees, shape (batch, 3, columns)."""
         rows = trend(view.history_mm)
+        scale = self._step_share * self._problem.step_a
         if self._kind == "raw":
-            return rows
-        inverse = self._inverse(view)
-        return spread(rows @ np.swapaxes(inverse, -1, -2), self._problem.slots)
+            return np.asarray(self._infer(rows.astype(np.float32)).astype(float) * scale)
+        inverse, free = self._inverse(view)
+        seen = spread(rows @ np.swapaxes(inverse, -1, -2), self._problem.slots)
+        action = self._infer(seen.astype(np.float32)).astype(float)[:, self._problem.slots]
+        return np.asarray(np.where(free, action * scale, 0.0))
 
-    def _inverse(self, view: OrbitView) -> Array:
-        """The model's inverse without dead BPMs and without correctors that are held by a limit."""
+    def _inverse(self, view: OrbitView) -> tuple[Array, Mask]:
+        """The model's inverse without dead BPMs and without correctors that are held by a limit, and who is free."""
         p = self._problem
         batch = len(view.setpoint_a)
         inverse = np.array(np.broadcast_to(self._normaliser, (batch, *self._normaliser.shape[-2:])))
@@ -85,4 +81,4 @@ class TrendPolicyAgent:
         held = ~free.all(axis=-1)
         if held.any():
             inverse[held] = normaliser(response[held], self._normalisation, view.valid[held], free[held])
-        return inverse
+        return inverse, free

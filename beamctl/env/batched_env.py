@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from beamctl.engine.simulated.batch import MachineBatch
 from beamctl.task.encoding import Normalisation, first_history, next_history, normaliser, spread, trend
-from beamctl.task.orbit import Array, Mask, is_reached, orbit_rms, step_reward, success_bonus
+from beamctl.task.orbit import FELL_WEIGHT, Array, Mask, improvement, is_reached, orbit_rms, success_bonus
 from beamctl.task.problem import OrbitProblem, limited_step
 
 ObservationKind = Literal["normalised", "raw"]
@@ -64,11 +64,13 @@ class BatchedOrbitEnv:
         self.batch = batch
         self.problem = problem
         self.kind = kind
-        self._normaliser = normaliser(batch.pool.response_mm_per_a * problem.step_a, normalisation)
+        by_module = normaliser(batch.pool.response_mm_per_a * problem.step_a, normalisation)
+        self._inverse_t_by_module = np.ascontiguousarray(np.swapaxes(by_module, -1, -2))
         n, channels = batch.working.shape
         self.columns = channels if kind == "raw" else len(spread(np.zeros(problem.n_corrector), problem.slots))
         self.setpoint_a = np.zeros((n, problem.n_corrector))
         self._history = np.zeros((n, 3, channels))
+        self._inverse_t = np.zeros((n, channels, problem.n_corrector))
         self._steps = np.zeros(n, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -95,7 +97,8 @@ class BatchedOrbitEnv:
         rms = orbit_rms(reading, valid)
         terminated = is_reached(rms, self.problem.target_mm)
         left = self.problem.max_steps - self._steps
-        reward = step_reward(previous, reading, valid) + np.where(terminated, success_bonus(left.astype(float)), 0.0)
+        gain = FELL_WEIGHT * improvement(previous, reading, valid)
+        reward = gain - rms + np.where(terminated, success_bonus(left.astype(float)), 0.0)
         truncated = ~terminated & (left <= 0)
         ended = np.flatnonzero(terminated | truncated)
         observation = self.observation()
@@ -111,8 +114,7 @@ class BatchedOrbitEnv:
         rows_trend = trend(self._history[rows])
         if self.kind == "raw":
             return rows_trend
-        by_module = self._normaliser[self.batch.module[rows]]
-        return spread(rows_trend @ np.swapaxes(by_module, -1, -2), self.problem.slots)
+        return spread(rows_trend @ self._inverse_t[rows], self.problem.slots)
 
     def _begin(self, rows: NDArray[np.int64]) -> None:
         """First reading, first trend move, second reading."""
@@ -121,4 +123,5 @@ class BatchedOrbitEnv:
         moved = np.clip(start + self.problem.first_move_a, self.problem.lo_a, self.problem.hi_a)
         self.setpoint_a[rows] = moved
         self._history[rows] = first_history(before, self.batch.read_mm(moved, rows))
+        self._inverse_t[rows] = self._inverse_t_by_module[self.batch.module[rows]]
         self._steps[rows] = 0

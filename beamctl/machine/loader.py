@@ -1,5 +1,6 @@
 """Reads machine and ion descriptions; a wrong file reports all its faults at once, each with its line and field."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -16,19 +17,21 @@ FILES = Path(str(resources.files("beamctl.machine") / "files"))
 Location = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
+_CURRENT_FIELDS = {"current_upstream", "current_downstream"}
 _PV_FIELDS = {
     "setpoint", "readback", "amplitude_setpoint", "amplitude_readback", "phase_setpoint", "phase_readback",
-    "x", "y", "pv", "permit", "seed", "scenario",
+    "x", "y", "pv", "permit", "seed", "scenario", *_CURRENT_FIELDS,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Document:
-    """A parsed file with the line of every node."""
+    """A parsed file with the line of every node, and the fields that it gives more than once."""
 
     path: Path
     data: Any
     lines: dict[Location, int]
+    repeated: list[Location]
 
     def fault(self, location: Location, message: str) -> str:
         at = location
@@ -94,6 +97,7 @@ def _load(path: Path, model: type[Model], cross_check: Any) -> Model:
     except ValidationError as error:
         found = error.errors(include_url=False)
         faults = [document.fault(_real_location(document, item["loc"]), item["msg"]) for item in found]
+    faults += [document.fault(where, "is given more than once") for where in document.repeated]
     faults += [document.fault(where, message) for where, message in cross_check(document.data)]
     if faults or result is None:
         raise MachineDescriptionError(faults)
@@ -105,25 +109,31 @@ def _parse(path: Path) -> _Document:
         text = path.read_text(encoding="utf-8")
         data = yaml.safe_load(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        lines = list(_node_lines(root, (), 1)) if isinstance(data, dict) else []
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
-        problem = getattr(error, "problem", None) or error
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise MachineDescriptionError([f"{path.name}:{line}: (file): not readable YAML: {problem}"]) from error
     if not isinstance(data, dict):
         raise MachineDescriptionError([f"{path.name}:1: (file): must be a mapping of fields"])
-    return _Document(path, data, dict(_node_lines(root, ())))
+    return _Document(path, data, dict(lines), _repeated([where for where, _ in lines]))
 
 
-def _node_lines(node: Any, location: Location) -> Iterator[tuple[Location, int]]:
-    yield location, node.start_mark.line + 1
+def _node_lines(node: Any, location: Location, line: int) -> Iterator[tuple[Location, int]]:
+    yield location, line
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield from _node_lines(value, (*location, key.value))
-            yield (*location, key.value), key.start_mark.line + 1
+            yield from _node_lines(value, (*location, key.value), key.start_mark.line + 1)
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
-            yield from _node_lines(value, (*location, i))
+            yield from _node_lines(value, (*location, i), value.start_mark.line + 1)
+
+
+def _repeated(locations: list[Location]) -> list[Location]:
+    """Fields that occur more than once; YAML itself would silently keep the last."""
+    repeated = {where for where, count in Counter(locations).items() if count > 1}
+    return [where for where in dict.fromkeys(locations) if where in repeated and where[:-1] not in repeated]
 
 
 def _real_location(document: _Document, location: Location) -> Location:
@@ -146,11 +156,13 @@ def _duplicate_pvs(data: Any) -> Iterator[tuple[Location, str]]:
     for location, value in _leaves(data, ()):
         if location[-1] not in _PV_FIELDS or not isinstance(value, str):
             continue
-        if value in seen:
-            first = ".".join(map(str, seen[value]))
-            yield location, f"PV {value!r} is already used by {first}"
-        else:
-            seen[value] = location
+        first = seen.setdefault(value, location)
+        if first is not location and not _is_monitor_between_sections(first, location):
+            yield location, f"PV {value!r} is already used by {'.'.join(map(str, first))}"
+
+
+def _is_monitor_between_sections(one: Location, other: Location) -> bool:
+    return {one[-1], other[-1]} <= _CURRENT_FIELDS and one[:-1] != other[:-1]
 
 
 def _duplicate_names(data: Any) -> Iterator[tuple[Location, str]]:
@@ -171,9 +183,9 @@ def _dangling_references(data: Any) -> Iterator[tuple[Location, str]]:
     if not isinstance(sections, dict) or not isinstance(tasks, dict):
         return
     for task_name, task in tasks.items():
-        if not isinstance(task, dict):
+        section = task.get("section") if isinstance(task, dict) else None
+        if not isinstance(section, str):
             continue
-        section = task.get("section")
         if section not in sections:
             known = ", ".join(map(str, sections))
             yield ("tasks", task_name, "section"), f"section {section!r} does not exist; known: {known}"
@@ -182,7 +194,7 @@ def _dangling_references(data: Any) -> Iterator[tuple[Location, str]]:
         for field, label in (("bpms", "BPM"), ("correctors", "corrector")):
             listed = task.get(field)
             for i, name in enumerate(listed if isinstance(listed, list) else []):
-                if name not in names[field]:
+                if isinstance(name, str) and name not in names[field]:
                     known = ", ".join(map(str, sorted(names[field]))) or "none"
                     message = f"{label} {name!r} is not in section {section!r}; it has: {known}"
                     yield ("tasks", task_name, field, i), message

@@ -35,7 +35,7 @@ def orbit_rms(orbit: Array, valid: Mask | None = None) -> Array:
 
     Args:
         orbit: BPM readings in mm, shape (..., n).
-        valid: False where a channel must not count, same shape or broadcastable; all count without it.
+        valid: False where a channel must not count, shape (..., n); all count without it.
 
     Returns:
         RMS in mm, shape (...,).
@@ -44,17 +44,16 @@ def orbit_rms(orbit: Array, valid: Mask | None = None) -> Array:
         NoValidReadingError: no channel is valid in some row.
     """
     if valid is None:
-        return np.asarray(np.sqrt(np.mean(orbit * orbit, axis=-1)))
-    count = np.broadcast_to(valid, orbit.shape).sum(axis=-1)
-    if not np.all(count):
+        return np.asarray(np.sqrt(np.vecdot(orbit, orbit) / orbit.shape[-1]))
+    counted = np.where(valid, orbit, 0.0)
+    count = np.add.reduce(valid, axis=-1, dtype=float)
+    if not count.all():
         raise NoValidReadingError("no BPM channel is valid: nothing to correct")
-    return np.asarray(np.sqrt(np.where(valid, orbit * orbit, 0.0).sum(axis=-1) / count))
+    return np.asarray(np.sqrt(np.vecdot(counted, counted) / count))
 
 
 def step_reward(previous: Array, current: Array, valid: Mask | None = None) -> Array:
-    """Reward of a step that does not reach the target: -RMS + 0.4 D.
-
-    D = (1/n) sum d_i with d_i = +1/n where |S_i| fell and -4/n elsewhere.
+    """Reward of a step that does not reach the target: -RMS + 0.4 D, see :func:`improvement`.
 
     Args:
         previous, current: orbit before and after the step, mm, shape (..., n).
@@ -63,11 +62,16 @@ def step_reward(previous: Array, current: Array, valid: Mask | None = None) -> A
     Returns:
         Shape (...,).
     """
-    counted = np.ones_like(current, dtype=bool) if valid is None else np.broadcast_to(valid, current.shape)
-    n = counted.sum(axis=-1)
+    return np.asarray(FELL_WEIGHT * improvement(previous, current, valid) - orbit_rms(current, valid))
+
+
+def improvement(previous: Array, current: Array, valid: Mask | None = None) -> Array:
+    """D = (1/n) sum d_i with d_i = +1/n where abs(S_i) fell and -4/n elsewhere; arguments as :func:`step_reward`."""
     each = np.where(np.abs(current) < np.abs(previous), 1.0, -ROSE_PENALTY)
-    d = np.where(counted, each, 0.0).sum(axis=-1) / (n * n)
-    return np.asarray(FELL_WEIGHT * d - orbit_rms(current, counted))
+    if valid is None:
+        return np.asarray(np.add.reduce(each, axis=-1) / current.shape[-1] ** 2)
+    n = np.add.reduce(valid, axis=-1, dtype=float)
+    return np.asarray(np.add.reduce(np.where(valid, each, 0.0), axis=-1) / (n * n))
 
 
 def success_bonus(steps_left: Array | int) -> Array:

@@ -1,6 +1,6 @@
 """Training configurations. Numbers without a comment are those of the paper or of the library."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from beamctl.env.batched_env import ObservationKind
@@ -118,3 +118,8 @@ def find_preset(name: str) -> Preset:
     if name not in PRESETS:
         raise UnknownNameError("preset", name, PRESETS)
     return PRESETS[name]
+
+
+def replace_envs(preset: Preset, n_envs: int) -> Preset:
+    """The same preset with another number of environments."""
+    return replace(preset, n_envs=n_envs)

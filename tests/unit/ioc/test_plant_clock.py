@@ -146,7 +146,7 @@ def test_short_ramps_do_not_add_up_to_a_faster_machine():
             await m.clock.put(SETPOINT, 0.005 * i)
         return m.time.now() - begin
 
-    assert machine.play(scene) == pytest.approx(5.0 / SLEW, abs=3e-3)
+    assert machine.play(scene) > 5.0 / SLEW - 2e-3
 
 
 def test_overlapping_puts_share_the_ramp():
