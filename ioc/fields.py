@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from caproto import AccessRights, ChannelData, ChannelDouble, ChannelEnum, ChannelInteger, ChannelString
+from caproto import AccessRights, ChannelAlarm, ChannelData, ChannelDouble, ChannelEnum, ChannelInteger, ChannelString
 from caproto.server import menus
 
 from beamctl.engine.simulated.channels import Channel, Role
@@ -52,9 +52,17 @@ class _Choice(_ReadOnly, ChannelEnum):  # type: ignore[misc]
     pass
 
 
-def record_fields(channel: Channel, name: str) -> dict[str, Field]:
-    """All fields of a record by name, ``VAL`` not among them; ``name`` is the PV's name with its prefix."""
+def record_fields(channel: Channel, name: str, alarm: ChannelAlarm) -> dict[str, Field]:
+    """All fields of a record by name, ``VAL`` not among them.
+
+    Args:
+        channel: what the record shows.
+        name: of the PV, with its prefix.
+        alarm: the record's present one; the record keeps ``STAT`` and ``SEVR`` up to date from now on.
+    """
     fields = dict(_common(channel, name))
+    fields["STAT"] = _Choice(value=STATUSES[alarm.status], enum_strings=STATUSES)
+    fields["SEVR"] = _Choice(value=SEVERITIES[alarm.severity], enum_strings=SEVERITIES)
     if not channel.is_text:
         fields |= _numeric(channel)
     if channel.role is Role.PERMIT:
@@ -69,8 +77,6 @@ def _common(channel: Channel, name: str) -> Iterator[tuple[str, Field]]:
     yield "DESC", _Text(value=channel.description)
     scan = ".1 second" if is_scanned else "Passive"
     yield "SCAN", _Choice(value=scan, enum_strings=menus.menuScan.get_string_tuple())
-    yield "STAT", _Choice(value=STATUSES[0], enum_strings=STATUSES)
-    yield "SEVR", _Choice(value=SEVERITIES[0], enum_strings=SEVERITIES)
 
 
 def _numeric(channel: Channel) -> dict[str, Field]:

@@ -66,7 +66,7 @@ class Record(ChannelData):  # type: ignore[misc]  # caproto has no types
         if field == "VAL":
             return self
         if not self._other_fields:
-            self._other_fields = record_fields(self.channel, self._name)
+            self._other_fields = record_fields(self.channel, self._name, self.alarm)
         return self._other_fields[field]
 
     async def auth_write(self, *request: Any, **options: Any) -> CAStatus:

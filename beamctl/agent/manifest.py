@@ -1,8 +1,8 @@
 """What is written beside an exported policy: enough to refuse it wherever it does not belong."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 
 
 class ManifestPart(BaseModel):
@@ -62,7 +62,7 @@ class Manifest(ManifestPart):
         id: its name.
         task_kind: what it is for.
         machine: name of the machine description it was trained with.
-        machine_hash: SHA-256 of the description it may run on; None (model-normalised): any that fits the layout.
+        machine_hash: SHA-256 of the description it may run on; None (model-normalised only): any that fits the layout.
         policy_sha256: of ``policy.onnx``.
         observation: layout.
         actions: number of outputs.
@@ -80,7 +80,15 @@ class Manifest(ManifestPart):
     policy_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     observation: ObservationLayout
     actions: PositiveInt
-    step_units: FiniteFloat | None
+    step_units: Annotated[FiniteFloat, Field(gt=0)] | None
     training: TrainingRecord
     golden: GoldenVectors
     evaluation: list[dict[str, Any]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _layout_is_complete(self) -> Self:
+        if self.observation.kind == "raw" and self.machine_hash is None:
+            raise ValueError("an agent that sees raw readings needs the machine_hash that it was trained for")
+        if self.observation.kind == "normalised" and self.actions != self.observation.columns:
+            raise ValueError(f"{self.observation.columns} normalised columns need as many actions, not {self.actions}")
+        return self

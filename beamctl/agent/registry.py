@@ -23,6 +23,8 @@ from beamctl.task.encoding import Normalisation
 SHIPPED = Path(str(resources.files("beamctl.agent") / "shipped"))
 GOLDEN_TOLERANCE = 1e-4
 MAX_POLICY_BYTES = 16 * 2**20
+EXTERNAL_DATA = b"\n\x08location"
+"""stands in an ONNX file that keeps weights in another file, which the SHA-256 would not cover"""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def verified_policy(agent: AgentFolder, manifest: Manifest) -> Infer:
             f"agent {manifest.id}: SHA-256 of {path} is {digest[:12]}..., its manifest says "
             f"{manifest.policy_sha256[:12]}...: the file was changed or damaged; install the agent anew"
         )
+    if EXTERNAL_DATA in content:
+        raise IncompatibleAgentError(f"agent {manifest.id}: {path} refers to other files; export it as one")
     infer = _session(content, manifest)
     _check_golden(infer, manifest)
     return infer
@@ -164,10 +168,14 @@ def _shape(value: onnxruntime.NodeArg) -> tuple[int | str, ...]:
 
 
 def _check_golden(infer: Infer, manifest: Manifest) -> None:
-    observations = np.asarray(manifest.golden.observations, dtype=np.float32)
-    expected = np.asarray(manifest.golden.actions)
-    if observations.ndim != 3 or len(observations) == 0:
-        raise IncompatibleAgentError(f"agent {manifest.id}: the manifest has no golden vectors")
+    try:
+        observations = np.asarray(manifest.golden.observations, dtype=np.float32)
+        expected = np.asarray(manifest.golden.actions)
+    except ValueError as error:
+        raise IncompatibleAgentError(f"agent {manifest.id}: ragged golden vectors: {error}") from error
+    layout = (3, manifest.observation.columns)
+    if len(observations) == 0 or observations.shape[1:] != layout:
+        raise IncompatibleAgentError(f"agent {manifest.id}: the manifest has no golden vectors of shape {layout}")
     actions = infer(observations)
     worst = float(np.abs(actions - expected).max()) if actions.shape == expected.shape else float("inf")
     if not worst <= GOLDEN_TOLERANCE:

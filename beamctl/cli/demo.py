@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from beamctl.cli.app import EXIT_NOT_REACHED, app, deployment
+from beamctl.cli.display import result_line
 from beamctl.cli.tune import as_object, tune_once
 from beamctl.errors import ChannelConnectionError
 from beamctl.run.events import RunResult
@@ -42,6 +43,7 @@ def demo(
         try:
             for task in d.machine.tasks:
                 results[task], _ = tune_once(d, task, "tbsac", DEFAULT_AGENT, None, None, console, engine=engine)
+                console.print(result_line(results[task]))
         finally:
             engine.close()
     out.mkdir(parents=True, exist_ok=True)
@@ -116,7 +118,7 @@ def plot_orbits(d: Deployment, results: dict[str, RunResult], path: Path, subtit
         z = [len(labels) + i for i in range(len(names))]
         for plane, ax in enumerate(axes):
             for orbit, style in (
-                (result.initial_orbit_mm, {"color": "#b3261e", "marker": "o", "label": "as found"}),
+                (result.initial_orbit_mm, {"color": "#b3261e", "marker": "s", "label": "as found"}),
                 (result.final_orbit_mm, {"color": "#0b6e4f", "marker": "o", "label": "corrected"}),
             ):
                 ax.plot(z, orbit[plane::2], linewidth=1.8, markersize=5, **style)
@@ -129,14 +131,14 @@ def plot_orbits(d: Deployment, results: dict[str, RunResult], path: Path, subtit
             ax.axvline(z[0] - 0.5, color="#c7ced6", linewidth=0.8)
         labels += names
     for ax, plane_name in zip(axes, ("x", "y"), strict=True):
-        ax.axhspan(-0.5, 0.5, color="#0b6e4f", alpha=0.10, linewidth=0)
+        ax.axhspan(-0.5, 0.5, color="#0b6e4f", alpha=0.10, linewidth=0)  # the target, for the eye
         ax.axhline(0, color="#5f6b76", linewidth=0.6)
         ax.set_ylabel(f"{plane_name} (mm)")
     handles, texts = axes[0].get_legend_handles_labels()
-    axes[1].legend(handles[:2], texts[:2], loc="lower right", ncols=2)
-    axes[1].set_xticks(range(len(labels)), labels, rotation=60, fontsize=8)
+    figure.legend(handles[:2], texts[:2], loc="lower center", ncols=2, frameon=False)
+    axes[1].set_xticks(range(len(labels)), labels, rotation=45, fontsize=8)
     figure.suptitle(f"Orbit correction by TBSAC over Channel Access, RMS ({subtitle})", fontsize=11)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(path, dpi=130)
     plt.close(figure)
 

@@ -49,6 +49,8 @@ class RunDisplay:
         self._status = Text("")
         self._refresh()
         self._live.stop()
+        if not self._console.is_terminal:
+            self._console.print()
 
     def __call__(self, event: Event) -> None:
         """Show an event."""

@@ -66,6 +66,8 @@ def train(
                 "" if look is None else f"success {100 * look.success:.1f} %, at 0.2 mm {100 * look.deep_success:.1f} %"
             )
             bar.update(row, completed=done, total=total, note=note)
+            if note and not console.is_terminal:
+                console.print(f"{done} of {total} updates: {note}")
 
         if over is Over.IOC:
             engine = epics_engine()

@@ -1,8 +1,21 @@
-"""May this machine be moved now? Identity, permit, heartbeat, beam."""
+"""May this machine be moved now? Identity, permit, heartbeat, beam.
 
-from beamctl.engine.base import Engine
+Freshness never comes from ``connected``: a frozen IOC stays connected for half a minute. The heartbeat has to have
+changed lately, and everything else is asked for over the network, so that a value is as new as its record.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from beamctl.engine.base import Engine, Reading, Severity
 from beamctl.engine.layout import SectionLayout
-from beamctl.errors import PermitLostError, StaleReadingError
+from beamctl.errors import ChannelConnectionError, PermitLostError, StaleReadingError
+
+READ_TIMEOUT_S = 2.0
+LIFE_POLL_S = 0.2
+LOOK_BACK = 200
+"""updates of one PV that are looked at, of the 256 that engines keep"""
 
 
 class Conditions:
@@ -11,16 +24,28 @@ class Conditions:
     def __init__(self, engine: Engine, layout: SectionLayout) -> None:
         self._engine = engine
         self._layout = layout
+        self._living: dict[str, tuple[float, float]] = {}
 
-    def wait_for_life(self) -> None:
-        """Wait until the heartbeat has moved twice.
+    def wait_for_life(self, timeout_s: float | None = None) -> None:
+        """Wait until the heartbeat moves.
+
+        Args:
+            timeout_s: at most, s; twice the age at which it counts as dead without it.
 
         Raises:
             StaleReadingError: it does not.
         """
-        heartbeat = self._layout.heartbeat
-        since = {heartbeat: self._engine.latest([heartbeat])[heartbeat].seq}
-        self._engine.wait([heartbeat], since, 2, 2 * self._layout.heartbeat_max_age_s)
+        pv, clock = self._layout.heartbeat, self._engine.clock
+        limit = 2 * self._layout.heartbeat_max_age_s if timeout_s is None else timeout_s
+        deadline = clock.now() + limit
+        first = self._engine.latest([pv])[pv]
+        while True:
+            now = self._engine.latest([pv])[pv]
+            if now.is_valid and now.seq > first.seq and now.value != first.value:
+                return
+            if clock.now() >= deadline:
+                raise StaleReadingError(f"{pv} has not moved for {limit:g} s: the IOC stands still")
+            clock.sleep(LIFE_POLL_S)
 
     def check_identity(self) -> str:
         """Whether the right machine answers; returns what it calls itself.
@@ -28,33 +53,144 @@ class Conditions:
         Raises:
             PermitLostError: another machine.
         """
-        pv, accepted = self._layout.identity, self._layout.accepted
-        answer = self._engine.read([pv])[pv].value
-        if answer not in accepted:
-            raise PermitLostError(
-                f"{pv} says {answer!r}, expected one of {', '.join(map(repr, accepted))}: wrong machine?"
-            )
-        return str(answer)
+        pv = self._layout.identity
+        return self._identity(self.fresh([pv])[pv])
 
-    def check_beam(self) -> None:
-        """Permit, heartbeat and beam current.
+    def check_beam(self, also: Sequence[str] = ()) -> dict[str, Reading]:
+        """Heartbeat, identity, permit and beam current, in one round trip with the PVs that are wanted besides.
+
+        Returns:
+            fresh network reads of ``also``.
 
         Raises:
             PermitLostError: no permit or no beam.
-            StaleReadingError: the IOC stands still.
+            StaleReadingError: the IOC stands still, or the current never changes.
+            ChannelConnectionError: a PV was lost.
         """
-        self.check_permit_and_heartbeat()
-        current = self._engine.latest([self._layout.current])[self._layout.current]
+        current = self._layout.current
+        readings = self.check_permit((current, *also))
+        self._check_current(readings[current])
+        self.check_living({current: readings[current]}, lambda r: r.number)
+        return {pv: readings[pv] for pv in also}
+
+    def check_permit(self, also: Sequence[str] = ()) -> dict[str, Reading]:
+        """Heartbeat, identity and permit alone (enough for a restore); else as :meth:`check_beam`."""
+        layout = self._layout
+        self.check_heartbeat()
+        readings = self.fresh((layout.identity, layout.permit, *also))
+        self._identity(readings[layout.identity])
+        self._check_permit(readings[layout.permit])
+        return {pv: readings[pv] for pv in also}
+
+    def check_heartbeat(self) -> None:
+        """Whether the IOC lives; no network traffic.
+
+        Raises:
+            StaleReadingError: the heartbeat has not changed for longer than it may.
+        """
+        pv, limit = self._layout.heartbeat, self._layout.heartbeat_max_age_s
+        beat = self._engine.latest([pv])[pv]
+        if not beat.connected:
+            raise ChannelConnectionError(f"connection lost to: {pv}")
+        updates = self._updates(pv, 0)
+        changes = (newer for newer, older in itertools.pairwise(updates[::-1]) if newer.value != older.value)
+        last_change = next(changes, updates[0])
+        age = self._engine.clock.now() - last_change.received
+        if not (beat.is_valid and age <= limit):
+            raise StaleReadingError(
+                f"{pv} is {_state(beat)} and has not moved for {age:.1f} s, at most {limit:g} s: the IOC stands still"
+            )
+
+    def marks(self) -> dict[str, int]:
+        """Where the updates of permit and current stand, for :meth:`check_since`."""
+        watched = (self._layout.permit, self._layout.current)
+        return {pv: r.seq for pv, r in self._engine.latest(watched).items()}
+
+    def check_since(self, marks: dict[str, int]) -> None:
+        """That no update since ``marks`` said 'no permit' or 'no beam', however short.
+
+        Raises:
+            PermitLostError: it did, what was measured meanwhile is void.
+        """
+        checks: dict[str, Callable[[Reading], None]] = {
+            self._layout.permit: self._check_permit,
+            self._layout.current: self._check_current,
+        }
+        for pv, check in checks.items():
+            for reading in self._updates(pv, marks[pv]):
+                check(reading)
+
+    def fresh(self, pvs: Sequence[str]) -> dict[str, Reading]:
+        """Network read.
+
+        Raises:
+            StaleReadingError: connected, but no answer: the IOC stands still.
+            ChannelConnectionError: a PV was lost.
+        """
+        try:
+            return self._engine.read(pvs, READ_TIMEOUT_S)
+        except ChannelConnectionError as error:
+            lost = [pv for pv, r in self._engine.latest(pvs).items() if not r.connected]
+            if lost:
+                raise ChannelConnectionError(f"connection lost to: {', '.join(lost)}") from error
+            raise StaleReadingError(f"connected, but silent: {error}") from error
+
+    def check_living(self, readings: Mapping[str, Reading], pulse: Callable[[Reading], float]) -> None:
+        """That what always changes has changed lately; where in doubt, looks again until it does.
+
+        Args:
+            readings: fresh ones.
+            pulse: what must change: a value with noise, or the time stamp of a scanned record.
+
+        Raises:
+            StaleReadingError: the same for as long as the heartbeat may stand still.
+        """
+        clock, limit = self._engine.clock, self._layout.heartbeat_max_age_s
+        deadline = clock.now() + limit / 2
+        suspects = self._unchanged(readings, pulse)
+        while suspects:
+            if clock.now() >= deadline:
+                raise StaleReadingError(f"frozen, not changed for {limit:g} s: {', '.join(suspects)}")
+            clock.sleep(LIFE_POLL_S)
+            suspects = self._unchanged(self.fresh(suspects), pulse)
+
+    def _unchanged(self, readings: Mapping[str, Reading], pulse: Callable[[Reading], float]) -> list[str]:
+        """Those that are as they were half a limit ago."""
+        now = self._engine.clock.now()
+        for pv, reading in readings.items():
+            if pv not in self._living or pulse(reading) != self._living[pv][0]:
+                self._living[pv] = (pulse(reading), now)
+        return [pv for pv in readings if now - self._living[pv][1] > self._layout.heartbeat_max_age_s / 2]
+
+    def _updates(self, pv: str, since: int) -> list[Reading]:
+        """What arrived after update ``since``, as far as it is kept, without waiting."""
+        last = self._engine.latest([pv])[pv].seq
+        start = max(0, since, last - LOOK_BACK)
+        return self._engine.wait([pv], {pv: start}, last - start, 0.0)[pv] if last > start else []
+
+    def _identity(self, reading: Reading) -> str:
+        pv, accepted = self._layout.identity, self._layout.accepted
+        if reading.value not in accepted:
+            raise PermitLostError(
+                f"{pv} says {reading.value!r}, expected one of {', '.join(map(repr, accepted))}: wrong machine?"
+            )
+        return str(reading.value)
+
+    def _check_permit(self, permit: Reading) -> None:
+        if not (permit.is_valid and permit.number == 1):
+            raise PermitLostError(f"no beam permit: {self._layout.permit} is {_state(permit)}, must be 1")
+
+    def _check_current(self, current: Reading) -> None:
         floor = self._layout.current_floor_ma
         if not (current.is_valid and current.number >= floor):
-            raise PermitLostError(f"no beam: {self._layout.current} reads {current.number:.3f} mA, below {floor:g} mA")
+            raise PermitLostError(
+                f"no beam: {self._layout.current} reads {_state(current)}, must be at least {floor:g} mA"
+            )
 
-    def check_permit_and_heartbeat(self) -> None:
-        """Permit and heartbeat alone (enough for a restore); errors as :meth:`check_beam`."""
-        latest = self._engine.latest([self._layout.permit, self._layout.heartbeat])
-        permit, beat = latest[self._layout.permit], latest[self._layout.heartbeat]
-        age = self._engine.clock.now() - beat.received
-        if not (beat.connected and age <= self._layout.heartbeat_max_age_s):
-            raise StaleReadingError(f"{self._layout.heartbeat} has not moved for {age:.1f} s: the IOC stands still")
-        if not (permit.is_valid and permit.number == 1):
-            raise PermitLostError(f"no beam permit: {self._layout.permit} is {permit.number:g}")
+
+def _state(reading: Reading) -> str:
+    """A reading for people: value and what is wrong with it."""
+    if not reading.connected:
+        return "disconnected"
+    value = reading.value if isinstance(reading.value, str) else f"{reading.value:.6g}"
+    return value if reading.severity < Severity.INVALID else f"{value} (INVALID)"

@@ -13,6 +13,9 @@ from beamctl.errors import StaleReadingError
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+FEW = 3
+"""fewer readings than this say nothing about noise"""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -31,8 +34,9 @@ class OrbitReader:
     """BPM readings of one section during one run.
 
     Attributes:
-        expected: channels that are still believed, shape (n,). A channel that is unusable in the first measurement, or
-            freezes later, is left out from then on; one that fails later in any other way stops the run.
+        expected: channels that are still believed, shape (n,). A channel that is unusable or silent in the first
+            measurement, or whose value stands still later, is left out from then on and not even waited for;
+            one that fails later in any other way is an error for as long as it lasts.
     """
 
     def __init__(self, engine: Engine, layout: SectionLayout, conditions: Conditions) -> None:
@@ -40,41 +44,87 @@ class OrbitReader:
         self._layout = layout
         self._conditions = conditions
         self._previous: Array | None = None
+        self._has_moved = False
         self.expected: Mask = np.ones(len(layout.channels), bool)
+
+    def note_move(self) -> None:
+        """The correctors have moved: not a single channel may read what it read before."""
+        self._has_moved = True
 
     def measure(self) -> Measurement:
         """Combine readings that arrive from now on.
 
         Raises:
-            StaleReadingError: a channel that worked so far is INVALID, not finite, silent or out of range, or fewer
-                than half of all channels are usable.
-            PermitLostError: permit or beam went away meanwhile.
+            StaleReadingError: a channel that worked so far is INVALID, not finite, silent or out of range, all stand
+                still though the correctors moved, or fewer than half of all channels are usable.
+            PermitLostError: permit or beam went away meanwhile, if only for a moment.
+            ChannelConnectionError: a channel that worked so far was lost.
         """
-        channels = self._layout.channels
-        since = {pv: r.seq for pv, r in self._engine.latest(channels).items()}
-        n = self._layout.readings
-        got = self._engine.wait(channels, since, n, self._layout.max_age_s * (n + 4))
+        marks = self._conditions.marks()
+        got = self._collect()
         self._conditions.check_beam()
-        samples = np.array([[r.number for r in got[pv]] for pv in channels])
-        usable = np.array([self._is_usable(got[pv]) for pv in channels])
-        frozen = self._frozen(samples)
-        if self._previous is not None and (self.expected & ~usable).any():
-            raise StaleReadingError(f"not usable: {self.names(self.expected & ~usable)}; nothing written")
-        self.expected = self.expected & usable & ~frozen
-        if 2 * self.expected.sum() < len(channels):
+        self._conditions.check_since(marks)
+        n = self._layout.readings
+        samples = np.array([[r.number for r in got[pv]] or [np.nan] * n for pv in self._layout.channels])
+        usable = self.expected & np.array([self._is_usable(got[pv]) for pv in self._layout.channels])
+        failed = self.expected & ~usable
+        if self._previous is not None and failed.any():
+            raise StaleReadingError(f"not usable: {self.names(failed)}; nothing written")
+        believed = usable & ~self._standing(samples, usable)
+        if 2 * believed.sum() < len(believed):
             raise StaleReadingError(
-                f"only {self.expected.sum()} of {len(channels)} BPM channels are usable; "
-                f"not usable: {self.names(~self.expected)}"
+                f"only {believed.sum()} of {len(believed)} BPM channels are usable; not usable: {self.names(~believed)}"
             )
-        self._previous = samples
-        median = np.array(
-            [np.median(row[self._in_range(row)]) if ok else 0.0 for row, ok in zip(samples, self.expected, strict=True)]
-        )
-        return Measurement(median, self.expected.copy())
+        self.expected, self._previous, self._has_moved = believed, samples, False
+        median = [np.median(row[self._in_range(row)]) if ok else 0.0 for row, ok in zip(samples, believed, strict=True)]
+        return Measurement(np.array(median), believed.copy())
+
+    def check_fresh(self) -> None:
+        """That every channel that is believed has a valid, recent reading; no network traffic.
+
+        Raises:
+            StaleReadingError: names those that have none.
+        """
+        now, channels = self._engine.clock.now(), self._layout.channels
+        latest = self._engine.latest(channels)
+        good = [latest[pv].is_valid and now - latest[pv].received <= self._layout.max_age_s for pv in channels]
+        bad = self.expected & ~np.array(good)
+        if bad.any():
+            raise StaleReadingError(f"INVALID, silent or lost: {self.names(bad)}")
 
     def names(self, mask: Mask) -> str:
         """The channels of a mask, for people."""
         return ", ".join(name for name, is_in in zip(self._layout.channel_names, mask, strict=True) if is_in)
+
+    def _collect(self) -> dict[str, list[Reading]]:
+        """The readings of the channels that are believed; none for the others."""
+        channels = [pv for pv, ok in zip(self._layout.channels, self.expected, strict=True) if ok]
+        since = {pv: r.seq for pv, r in self._engine.latest(channels).items()}
+        n = self._layout.readings
+        nothing: dict[str, list[Reading]] = {pv: [] for pv in self._layout.channels}
+        try:
+            return nothing | self._engine.wait(channels, since, n, n * self._layout.max_age_s)
+        except StaleReadingError:
+            latest = self._engine.latest(channels)
+            silent = [pv for pv in channels if latest[pv].seq < since[pv] + n]
+            prompt = [pv for pv in channels if pv not in silent]
+            if not prompt:
+                raise
+            constant = {} if self._previous is None else self._constant(silent)
+            return nothing | self._engine.wait(prompt, since, n, 0.0) | constant
+
+    def _constant(self, silent: list[str]) -> dict[str, list[Reading]]:
+        """Readings of channels that are measured all the time, but send no updates, as nothing changes.
+
+        Raises:
+            StaleReadingError: one of them is not measured any more.
+        """
+        latest, fresh = self._engine.latest(silent), self._conditions.fresh(silent)
+        late = [pv for pv in silent if fresh[pv].stamp <= latest[pv].stamp or fresh[pv].value != latest[pv].value]
+        if late:
+            names = self.names(np.isin(self._layout.channels, late))
+            raise StaleReadingError(f"fewer than {self._layout.readings} readings in time from: {names}")
+        return {pv: [fresh[pv]] * self._layout.readings for pv in silent}
 
     def _is_usable(self, readings: list[Reading]) -> bool:
         """All readings valid and finite, most of them in range (an isolated glitch is not)."""
@@ -85,13 +135,19 @@ class OrbitReader:
         lo, hi = self._layout.valid_mm
         return np.asarray(np.isfinite(values) & (lo <= values) & (values <= hi))
 
-    def _frozen(self, samples: Array) -> Mask:
-        """Bit-identical through the present and the previous measurement, though the correctors moved in between.
+    def _standing(self, samples: Array, usable: Mask) -> Mask:
+        """Channels without noise among others that have it, or bit by bit the same after a move of the correctors.
 
-        If every channel stands still nothing has moved, and nothing can be said.
+        Raises:
+            StaleReadingError: every channel is the same as before the move.
         """
-        if self._previous is None:
-            return np.zeros(len(samples), bool)
         constant = np.ptp(samples, axis=1) == 0
-        frozen = np.asarray(constant & (samples[:, 0] == self._previous[:, -1]))
-        return np.zeros(len(samples), bool) if frozen.all() else frozen
+        same = np.zeros(len(samples), bool)
+        if self._previous is not None and self._has_moved:
+            same = constant & (samples[:, 0] == self._previous[:, -1])
+        if usable.any() and same[usable].all():
+            raise StaleReadingError("every BPM channel is frozen: bit by bit as before the correctors moved")
+        if self._layout.readings < FEW:
+            return same
+        # On a machine without any noise (there are simulated ones) constancy says nothing.
+        return np.zeros_like(same) if constant[usable].all() else np.asarray(constant)

@@ -339,6 +339,8 @@ def description_hash(description: MachineDescription, ion: IonDescription, secti
     """SHA-256 of what a section's tuning depends on; comments, origins and other sections do not count."""
     content = {
         "ion": ion.model_dump(mode="json"),
+        "design_ion": description.ion,
+        "frequency": description.frequency.model_dump(mode="json"),
         "geometry": description.geometry.model_dump(mode="json"),
         "types": description.types.model_dump(mode="json"),
         "section": description.sections[section].model_dump(mode="json"),

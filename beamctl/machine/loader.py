@@ -106,9 +106,9 @@ def _load(path: Path, model: type[Model], cross_check: Any) -> Model:
 
 def _parse(path: Path) -> _Document:
     try:
-        text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        data = None if root is None else loader.construct_document(root)
         lines = list(_node_lines(root, (), 1)) if isinstance(data, dict) else []
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)

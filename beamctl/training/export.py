@@ -1,8 +1,11 @@
 """A trained agent leaves training as data: ``policy.onnx`` and ``manifest.json``."""
 
 import hashlib
+import logging
 import subprocess
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +65,7 @@ def export_agent(
     columns = int(model.observation_space.shape[1])
     example = torch.as_tensor(golden_observations(columns))
     path = folder / "policy.onnx"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns about its own internals
+    with _quiet_exporter():
         torch.onnx.export(
             module,
             (example,),
@@ -95,6 +97,20 @@ def export_agent(
     )
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return manifest
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """The exporter warns about its own internals and about optional packages."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def golden_observations(columns: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:

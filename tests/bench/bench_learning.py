@@ -55,7 +55,7 @@ def _judge(ion: str, task: str, scenarios: tuple[str, ...], target: float, **opt
 def judge_agent() -> None:
     """The shipped agent: its own ion, other ions, opposite solenoids, the deeper target."""
     print(f"{DEFAULT_AGENT}, {MACHINES} machines each, seed {REPORT_SEED}")
-    head = f"{'ion':9}{'task':11}{'scenario':10}{'target':>7}{'success':>9}{'true':>8}{'reachable':>11}"
+    head = f"{'ion':13}{'task':11}{'scenario':10}{'target':>7}{'success':>9}{'true':>8}{'reachable':>11}"
     print(f"{head}{'median':>8}{'P90':>5}{'final mean':>12}{'max':>7}")
     for ion, target, options, scenarios in (
         ("40Ar12+", 0.5, {}, ("nominal", "err5", "err10", "mis6", "dead")),
@@ -69,7 +69,6 @@ def judge_agent() -> None:
             for row in result.rows:
                 label = f"{ion}{' -B' if options else ''}"
                 median, p90 = ("never" if v is None else f"{v:.0f}" for v in (row.steps_median, row.steps_p90))
-                print(
-                    f"{label:10}{task:11}{row.scenario:9}{target:7.1f}{100 * row.success:8.1f}%{100 * row.success_true:7.1f}%"
-                    f"{100 * row.reachable:10.1f}%{median:>8}{p90:>6}{row.final_mean:11.3f}{row.final_max:8.3f}"
-                )
+                shares = f"{100 * row.success:8.1f}%{100 * row.success_true:7.1f}%{100 * row.reachable:10.1f}%"
+                tail = f"{median:>8}{p90:>6}{row.final_mean:11.4f}{row.final_max:8.3f}"
+                print(f"{label:13}{task:11}{row.scenario:9}{target:7.1f}{shares}{tail}")

@@ -6,6 +6,7 @@ updates (10 Hz) and in the settle time is taken off by a stop-watch around the e
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -52,7 +53,9 @@ class WatchedEngine:
         self._watch = watch
         self.clock = PatientClock(watch)
 
-    def wait(self, pvs: Sequence[str], since: Mapping[str, int], count: int, timeout_s: float) -> dict[str, list[Reading]]:
+    def wait(
+        self, pvs: Sequence[str], since: Mapping[str, int], count: int, timeout_s: float
+    ) -> dict[str, list[Reading]]:
         began = time.perf_counter()
         got = self._engine.wait(pvs, since, count, timeout_s)
         self._watch.add(began)
@@ -97,8 +100,10 @@ def main() -> None:
             d.run(engine, problem, RestlessAgent(d.agent("tbsac", DEFAULT_AGENT, "cm1-orbit")), note).execute()
         finally:
             engine.close()
-    own = [1e3 * ((b[0] - a[0]) - (b[1] - a[1])) for a, b in zip(marks[1:], marks[2:], strict=False)]
-    print(f"own time per step over Channel Access: median {median(own):.1f} ms, worst {max(own):.1f} ms (bar {BAR_MS:.0f} ms)")
+    own = [1e3 * ((b[0] - a[0]) - (b[1] - a[1])) for a, b in pairwise(marks[1:])]
+    print(
+        f"own time per step over Channel Access: median {median(own):.1f} ms, worst {max(own):.1f} ms (bar {BAR_MS:.0f} ms)"
+    )
 
 
 if __name__ == "__main__":

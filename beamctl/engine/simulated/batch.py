@@ -13,7 +13,7 @@ from beamctl.engine.simulated.lattice import MM
 from simulators import kernels
 from simulators.beam import Array
 from simulators.diagnostics import median_noise_factor
-from simulators.errors_model import ErrorSpec, apply_errors, draw
+from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw
 from simulators.lattice import Lattice, Optics
 from simulators.linac import perfect
 
@@ -133,6 +133,18 @@ class MachineBatch:
         for f in fields(_Rows):
             getattr(self._rows, f.name)[rows] = getattr(self._stock, f.name)[taken]
 
+    def place(self, rows: Index, module: Index, errors: Errors) -> None:
+        """Put machines with the given errors into the given rows, instead of drawn ones.
+
+        Args:
+            rows: which rows.
+            module: of the pool, one per row.
+            errors: one machine per row.
+        """
+        machines = self._build(module, errors)
+        for f in fields(_Rows):
+            getattr(self._rows, f.name)[rows] = getattr(machines, f.name)
+
     def true_orbit_mm(self, setpoint_a: Array, rows: Index | slice = ALL) -> Array:
         """Centroid at all BPM places, mm, shape (rows, 2 b)."""
         return np.asarray(self.bare_mm[rows] + np.matvec(self.response_mm_per_a[rows], setpoint_a))
@@ -154,7 +166,10 @@ class MachineBatch:
     def _draw(self, n: int) -> _Rows:
         pool = self.pool
         module = self._rng.integers(len(pool.optics), size=n)
-        errors = draw(pool.lattice, pool.optics.n_cell, self._spec, self._rng, n)
+        return self._build(module, draw(pool.lattice, pool.optics.n_cell, self._spec, self._rng, n))
+
+    def _build(self, module: Index, errors: Errors) -> _Rows:
+        pool = self.pool
         orbits = kernels.build(pool.lattice, apply_errors(pool.lattice, pool.optics.take(module), errors))
         has_corrector, exists = pool.has_corrector[module], pool.has_channel[module]
         return _Rows(

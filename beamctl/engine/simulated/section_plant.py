@@ -25,7 +25,7 @@ class Ramp:
     def advance(self, dt: float) -> bool:
         """Move towards the targets for ``dt`` seconds; says whether anything moved."""
         gap = self.target - self.actual
-        if not gap.any():
+        if dt <= 0 or not gap.any():
             return False
         reach = self._slew * dt
         self.actual = np.where(np.abs(gap) <= reach, self.target, self.actual + np.clip(gap, -reach, reach))

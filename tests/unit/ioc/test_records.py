@@ -139,6 +139,11 @@ def test_a_published_value_carries_alarm_and_stamp(records, value, severity, sta
     assert values(bpm, "SEVR", "STAT") == [["NO_ALARM", "MINOR", "MAJOR", "INVALID"][severity], status.name]
 
 
+def test_alarm_fields_that_are_first_read_during_an_alarm_show_it(records):
+    asyncio.run(records[BPM].post(-11.0, Severity.MAJOR, STAMP))
+    assert values(records[BPM], "SEVR", "STAT") == ["MAJOR", "LOLO"]
+
+
 def test_an_alarm_stays_with_its_record(records):
     asyncio.run(records[BPM].post(11.0, Severity.MAJOR, STAMP))
     assert [pv for pv, record in records.items() if record.alarm.severity != Severity.NO_ALARM] == [BPM]

@@ -1,0 +1,165 @@
+"""The setpoints of one run and the one door to them: limits, steps, and who moved what.
+
+Every put of a run, restore included, passes through :meth:`OwnedSetpoints.put`. Before it sends anything it notes
+what it is about to do, so that an exception, a time-out or a signal at any instant leaves the truth behind: the
+setpoint may then hold the old value or the new one, and either is ours.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beamctl.engine.base import Engine, Meta, Outcome, WriteResult
+from beamctl.engine.layout import Knob
+from beamctl.errors import SetpointLimitError
+
+Array = NDArray[np.float64]
+
+STEP_SLACK = 1e-6
+"""relative slack of the step check, for rounding only"""
+SAME_A = 1e-4
+"""two setpoints closer than this, A, are the same: far above the rounding of a 32 bit field, far below any supply"""
+WRITE_TIMEOUT_S = 15.0
+"""twice the longest ramp of one step (15 A at 2 A/s)"""
+
+
+@dataclass
+class _Record:
+    """What is known of one setpoint, A.
+
+    Attributes:
+        expected: what the IOC holds, unless somebody else has written.
+        pending: asked for, outcome not known; may be applied at any time.
+        touched: whether this run has sent a put.
+    """
+
+    expected: float
+    pending: set[float] = field(default_factory=set)
+    touched: bool = False
+
+
+class OwnedSetpoints:
+    """The knobs of one run.
+
+    Args:
+        engine: the machine.
+        knobs: with the limits in force.
+        found: what the IOC holds at the start, A, shape (k,).
+
+    Attributes:
+        writes: puts sent so far.
+    """
+
+    def __init__(self, engine: Engine, knobs: Sequence[Knob], found: Array) -> None:
+        self._engine = engine
+        self.knobs = tuple(knobs)
+        self.writes = 0
+        self._by_pv = {k.setpoint: k for k in knobs}
+        self._records = {k.setpoint: _Record(float(v)) for k, v in zip(knobs, found, strict=True)}
+
+    @property
+    def pvs(self) -> list[str]:
+        """Setpoint PVs in the order of the knobs."""
+        return list(self._by_pv)
+
+    @property
+    def in_doubt(self) -> list[str]:
+        """Setpoints with a put of which nobody knows whether it was or will be applied."""
+        return [pv for pv, record in self._records.items() if record.pending]
+
+    def is_touched(self, pv: str) -> bool:
+        """Whether this run has sent a put to it."""
+        return self._records[pv].touched
+
+    def is_ours(self, pv: str, held: float) -> bool:
+        """Whether a value can be there without anybody else having written it; never for NaN."""
+        record = self._records[pv]
+        return any(is_same(held, value) for value in (record.expected, *record.pending))
+
+    def put(self, values: Mapping[str, float], present: Mapping[str, float]) -> dict[str, WriteResult]:
+        """Check all, note all, send all.
+
+        Args:
+            values: what to write, A.
+            present: what the IOC holds now, A.
+
+        Raises:
+            SetpointLimitError: a value that must not be written; nothing was sent.
+        """
+        check([self._by_pv[pv] for pv in values], list(values.values()), [present[pv] for pv in values])
+        if not values:
+            return {}
+        before = {pv: replace(self._records[pv], pending=set(self._records[pv].pending)) for pv in values}
+        since = {pv: reading.seq for pv, reading in self._engine.latest(list(values)).items()}
+        self.writes += len(values)
+        for pv, value in values.items():
+            self._records[pv].pending.add(value)
+            self._records[pv].touched = True
+        results = self._engine.write(values, WRITE_TIMEOUT_S)
+        for pv, result in results.items():
+            self._settle(pv, result, before[pv], since[pv])
+        return results
+
+    def _settle(self, pv: str, result: WriteResult, before: _Record, since: int) -> None:
+        """Note what became of a put."""
+        if result.outcome is Outcome.UNKNOWN:
+            return
+        record = self._records[pv]
+        record.pending = before.pending
+        if result.outcome is Outcome.BLOCKED:
+            record.touched = before.touched
+            self.writes -= 1
+        elif result.outcome is Outcome.OK:
+            record.expected = result.held
+        elif result.outcome is Outcome.ALTERED:
+            record.expected = result.asked if self._was_overwritten(pv, result.asked, since) else result.held
+
+    def _was_overwritten(self, pv: str, asked: float, since: int) -> bool:
+        """Whether the IOC took our value first and holds another now: then somebody else has written meanwhile."""
+        last = self._engine.latest([pv])[pv].seq
+        if last <= since:
+            return False
+        updates = self._engine.wait([pv], {pv: since}, last - since, 0.0)[pv]
+        return any(is_same(update.number, asked) for update in updates)
+
+
+def is_same(a: float, b: float) -> bool:
+    """Whether two setpoints, A, are the same; never for NaN."""
+    return abs(a - b) <= SAME_A
+
+
+def towards(held: float, target: float, step: float) -> float:
+    """The next setpoint on the way from ``held`` to ``target``, at most ``step`` away, A."""
+    return target if abs(target - held) <= step else held + math.copysign(step, target - held)
+
+
+def check(knobs: Sequence[Knob], new: Sequence[float], present: Sequence[float]) -> None:
+    """Refuse setpoints that must not be written; all knobs are looked at.
+
+    Raises:
+        SetpointLimitError: lists every offending knob with old value, new value, limits and step.
+    """
+    faults = []
+    for knob, value, old in zip(knobs, new, present, strict=True):
+        if not (math.isfinite(value) and knob.lo <= value <= knob.hi):
+            faults.append(f"{knob.setpoint}: {value:.4g} A is outside [{knob.lo:g}, {knob.hi:g}] A (now {old:.4g} A)")
+        elif not abs(value - old) <= knob.step * (1 + STEP_SLACK):
+            faults.append(f"{knob.setpoint}: {old:.4g} -> {value:.4g} A is more than the step limit {knob.step:g} A")
+    if faults:
+        raise SetpointLimitError("nothing written: " + "; ".join(faults))
+
+
+def narrowed(knobs: Sequence[Knob], meta: Mapping[str, Meta]) -> tuple[list[Knob], list[str]]:
+    """The knobs with the IOC's limits applied, and what forbids writing them."""
+    faults, result = [], []
+    for knob in knobs:
+        m = meta[knob.setpoint]
+        if not m.writable:
+            faults.append(f"{knob.setpoint} is read-only for us")
+        elif not m.has_limits:
+            faults.append(f"{knob.setpoint} has no limits on the IOC (DRVL {m.lo:g}, DRVH {m.hi:g}): set them there")
+        result.append(replace(knob, lo=max(knob.lo, m.lo), hi=min(knob.hi, m.hi)) if m.has_limits else knob)
+    return result, faults
