@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ALGORITHMS = ("tbsac", "bls", "svd")
 DEFAULT_AGENT = "cafe2-orbit"
 REDRAW_TIMEOUT_S = 30.0
+SIMULATED_SETTLE_S = 0.05
+"""a simulated field follows at once; readings that were on their way when the ramp ended must not count"""
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,18 @@ def simulated_environment(deployment: Deployment, engine: Engine, task: str, pre
         if result.outcome != "ok":
             raise WriteFailedError(f"{seed_pv}: {result.outcome.value} {result.message}")
 
-    layout = deployment.layout(task)
+    layout = replace(deployment.layout(task), settle_s=SIMULATED_SETTLE_S)
     if preset.readings is not None:
         layout = replace(layout, readings=preset.readings)
     problem = preset_problem(deployment.site(), task, preset)
-    return TuningEnv(lambda: GuardedSection(engine, layout), problem, preset.normalisation, preset.observation, redraw)
+    return TuningEnv(
+        lambda: GuardedSection(engine, layout),
+        problem,
+        preset.normalisation,
+        preset.observation,
+        redraw,
+        largest_mm=max(map(abs, layout.valid_mm)),
+    )
 
 
 def default_output(kind: str, name: str) -> Path:

@@ -48,10 +48,10 @@ class RfqParameters:
     r0_m: float = 5.731e-3
     modulation: float = 2.2
     matcher_cells: int = 6
-    shaper_cells: int = 95
+    shaper_cells: int = 50
     shaper_phase_rad: float = math.radians(-84.0)
     final_phase_rad: float = math.radians(-30.0)
-    accelerator_cells: int = 60
+    accelerator_cells: int = 59
 
     @property
     def wavelength_m(self) -> float:
@@ -176,7 +176,8 @@ def design(parameters: RfqParameters | None = None) -> CellTable:
         acceleration = a_s * (beta / beta_s) ** 2 * math.sin(p.shaper_phase_rad) / math.sin(phase)
         gain = 0.25 * math.pi * acceleration * p.voltage_v * math.cos(phase)
         later = bucket_phase(psi_s * beta_s / beta_of(cells.energy + gain, p.mass_ev))
-        cells.add(acceleration, phase, min(later, p.final_phase_rad) - phase)
+        later = min(later, p.final_phase_rad)
+        cells.add(acceleration, 0.5 * (phase + later), later - phase)
     accelerator_start = len(cells.rows)
     for _ in range(p.accelerator_cells):
         k = 2.0 * math.pi / (cells.beta * p.wavelength_m)
@@ -250,3 +251,31 @@ def phase_advance_floquet(focusing: float, defocusing_rf: float = 0.0, phase_rad
         k4 = slope(t + h, y + h * k3)
         y = y + h / 6.0 * (k1 + 2.0 * k2 + 2.0 * k3 + k4)
     return math.acos(0.5 * float(np.trace(y)))
+
+
+def matched_beam(p: RfqParameters, n_phase: int = 32, per_cell: int = 64) -> tuple[float, float]:
+    """Twiss alpha and beta in m, alike in both planes, of the beam that suits the entrance of the radial matcher.
+
+    Behind the matcher the focusing is periodic and every RF phase has its own matched ellipse. Taken back
+    through the matcher, where the focusing fades, the ellipses nearly agree; their mean is the answer.
+    """
+    half = 0.5 * beta_of(p.input_energy_ev, p.mass_ev) * p.wavelength_m
+    h = half / per_cell
+    sigma = np.zeros((2, 2))
+    for phase in 2.0 * math.pi * np.arange(n_phase) / n_phase:
+        maps = [np.eye(2), np.eye(2)]
+        for i in range((p.matcher_cells + 2) * per_cell):
+            where = (i + 0.5) / per_cell
+            behind = where > p.matcher_cells
+            ramp = 1.0 if behind else math.sin(0.5 * math.pi * where / p.matcher_cells) ** 2
+            force = ramp * p.focusing / (2.0 * half) ** 2 * math.sin(math.pi * where + phase)
+            drift = np.array([[1.0, 0.5 * h], [0.0, 1.0]])
+            maps[int(behind)] = drift @ np.array([[1.0, 0.0], [-h * force, 1.0]]) @ drift @ maps[int(behind)]
+        matcher, period = maps
+        cosine = 0.5 * float(np.trace(period))
+        sine = math.copysign(math.sqrt(1.0 - cosine**2), period[0, 1])
+        alpha, beta = float(period[0, 0] - cosine) / sine, float(period[0, 1]) / sine
+        back = np.linalg.inv(matcher)
+        sigma += back @ np.array([[beta, -alpha], [-alpha, (1.0 + alpha**2) / beta]]) @ back.T
+    sigma /= math.sqrt(np.linalg.det(sigma))
+    return -float(sigma[0, 1]), float(sigma[0, 0])

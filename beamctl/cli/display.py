@@ -7,7 +7,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from beamctl.engine.guarded import RestoreOutcome
+from beamctl.engine.restore import RestoreOutcome
 from beamctl.run.events import Advice, Armed, Event, Held, Outcome, Restored, RunResult, Stepped
 from beamctl.task.orbit import Array, Mask
 

@@ -3,12 +3,13 @@
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from beamctl.cli.app import EXIT_USAGE, app, deployment, errors
 from beamctl.wiring import (
@@ -18,6 +19,9 @@ from beamctl.wiring import (
     epics_engine,
     simulated_environment,
 )
+
+if TYPE_CHECKING:
+    from beamctl.training.evaluate import Evaluation
 
 
 class Over(StrEnum):
@@ -115,7 +119,7 @@ def evaluate(
     """Judge an algorithm on simulated machines, beside references and the best that any setting reaches."""
     from beamctl.engine.simulated.scenarios import find_scenario
     from beamctl.training.evaluate import evaluate as run_evaluation
-    from beamctl.training.report import table, write_report
+    from beamctl.training.report import write_report
 
     d = deployment(context)
     problem = d.problem(task, target_mm)
@@ -130,8 +134,27 @@ def evaluate(
             d.site(), problem, agents, named, seed=seed, machines=machines, opposite_solenoids=opposite_solenoids
         )
     written = write_report(evaluation, out or default_output("evaluate", task))
-    console.print(Markdown(table(evaluation)))
+    console.print(_rows_table(evaluation))
     console.print(f"written: {', '.join(str(p) for p in written)}")
+
+
+def _rows_table(evaluation: "Evaluation") -> Table:
+    title = f"{evaluation.task}, {evaluation.machines} machines per scenario, target {evaluation.target_mm:g} mm"
+    caption = "True RMS where the run stopped. Reachable: share that any setting within limits gets below the target."
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD)
+    table.collapse_padding = True
+    for name in ("scenario", "algorithm"):
+        table.add_column(name)
+    numbers = "success\n%", "reachable\n%", "steps\nmedian", "\nP90", "initial\nmm", "final\nmm", "P95\nmm", "max\nmm"
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in evaluation.rows:
+        median, p90 = ("never" if v is None else f"{v:.0f}" for v in (row.steps_median, row.steps_p90))
+        table.add_row(
+            row.scenario, row.algorithm, f"{100 * row.success:.1f}", f"{100 * row.reachable:.1f}", median, p90,
+            f"{row.initial_mean:.2f}", f"{row.final_mean:.3f}", f"{row.final_p95:.3f}", f"{row.final_max:.3f}",
+        )  # fmt: skip
+    return table
 
 
 def _progress(console: Console) -> Progress:

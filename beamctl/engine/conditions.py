@@ -5,15 +5,16 @@ changed lately, and everything else is asked for over the network, so that a val
 """
 
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 from beamctl.engine.base import Engine, Reading, Severity
 from beamctl.engine.layout import SectionLayout
-from beamctl.errors import ChannelConnectionError, PermitLostError, StaleReadingError
+from beamctl.errors import ChannelConnectionError, EngineError, PermitLostError, StaleReadingError
 
 READ_TIMEOUT_S = 2.0
 LIFE_POLL_S = 0.2
+FEW = 5
+"""updates that show whether something changes"""
 LOOK_BACK = 200
 """updates of one PV that are looked at, of the 256 that engines keep"""
 
@@ -24,7 +25,6 @@ class Conditions:
     def __init__(self, engine: Engine, layout: SectionLayout) -> None:
         self._engine = engine
         self._layout = layout
-        self._living: dict[str, tuple[float, float]] = {}
 
     def wait_for_life(self, timeout_s: float | None = None) -> None:
         """Wait until the heartbeat moves.
@@ -47,14 +47,26 @@ class Conditions:
                 raise StaleReadingError(f"{pv} has not moved for {limit:g} s: the IOC stands still")
             clock.sleep(LIFE_POLL_S)
 
-    def check_identity(self) -> str:
-        """Whether the right machine answers; returns what it calls itself.
+    def inspect(self) -> tuple[str, float, list[EngineError]]:
+        """What the machine calls itself, its beam current in mA, and everything that forbids to move it.
 
         Raises:
-            PermitLostError: another machine.
+            StaleReadingError: no answer.
         """
-        pv = self._layout.identity
-        return self._identity(self.fresh([pv])[pv])
+        layout = self._layout
+        readings = self.fresh((layout.identity, layout.permit, layout.current))
+        checks = (
+            (self._check_identity, layout.identity),
+            (self._check_permit, layout.permit),
+            (self._check_current, layout.current),
+        )
+        faults: list[EngineError] = []
+        for check, pv in checks:
+            try:
+                check(readings[pv])
+            except EngineError as error:
+                faults.append(error)
+        return str(readings[layout.identity].value), readings[layout.current].number, faults
 
     def check_beam(self, also: Sequence[str] = ()) -> dict[str, Reading]:
         """Heartbeat, identity, permit and beam current, in one round trip with the PVs that are wanted besides.
@@ -70,7 +82,7 @@ class Conditions:
         current = self._layout.current
         readings = self.check_permit((current, *also))
         self._check_current(readings[current])
-        self.check_living({current: readings[current]}, lambda r: r.number)
+        self._check_noise(current, readings[current])
         return {pv: readings[pv] for pv in also}
 
     def check_permit(self, also: Sequence[str] = ()) -> dict[str, Reading]:
@@ -78,7 +90,7 @@ class Conditions:
         layout = self._layout
         self.check_heartbeat()
         readings = self.fresh((layout.identity, layout.permit, *also))
-        self._identity(readings[layout.identity])
+        self._check_identity(readings[layout.identity])
         self._check_permit(readings[layout.permit])
         return {pv: readings[pv] for pv in also}
 
@@ -98,7 +110,7 @@ class Conditions:
         age = self._engine.clock.now() - last_change.received
         if not (beat.is_valid and age <= limit):
             raise StaleReadingError(
-                f"{pv} is {_state(beat)} and has not moved for {age:.1f} s, at most {limit:g} s: the IOC stands still"
+                f"{pv} is {state(beat)} and has not moved for {age:.1f} s, at most {limit:g} s: the IOC stands still"
             )
 
     def marks(self) -> dict[str, int]:
@@ -135,32 +147,38 @@ class Conditions:
                 raise ChannelConnectionError(f"connection lost to: {', '.join(lost)}") from error
             raise StaleReadingError(f"connected, but silent: {error}") from error
 
-    def check_living(self, readings: Mapping[str, Reading], pulse: Callable[[Reading], float]) -> None:
-        """That what always changes has changed lately; where in doubt, looks again until it does.
+    def check_scanned(self, readings: Mapping[str, Reading]) -> None:
+        """That scanned records go on being scanned: recent updates, or else a time stamp that moves.
 
         Args:
             readings: fresh ones.
-            pulse: what must change: a value with noise, or the time stamp of a scanned record.
 
         Raises:
-            StaleReadingError: the same for as long as the heartbeat may stand still.
+            StaleReadingError: nothing new for as long as the heartbeat may stand still.
         """
+        now, limit = self._engine.clock.now(), self._layout.heartbeat_max_age_s
+        latest = self._engine.latest(list(readings))
+        quiet = {pv: r for pv, r in readings.items() if now - latest[pv].received > limit / 2}
+        self._see_change(quiet, lambda r: r.stamp)
+
+    def _check_noise(self, pv: str, reading: Reading) -> None:
+        """That a value with noise goes on changing; errors as :meth:`check_scanned`."""
+        updates = self._updates(pv, self._engine.latest([pv])[pv].seq - FEW)
+        is_recent = self._engine.clock.now() - updates[-1].received <= self._layout.heartbeat_max_age_s / 2
+        if not (is_recent and (len(updates) == 1 or len({u.value for u in updates}) > 1)):
+            self._see_change({pv: reading}, lambda r: r.number)
+
+    def _see_change(self, readings: Mapping[str, Reading], pulse: Callable[[Reading], float]) -> None:
+        """Look again until the pulse of each PV is another."""
         clock, limit = self._engine.clock, self._layout.heartbeat_max_age_s
         deadline = clock.now() + limit / 2
-        suspects = self._unchanged(readings, pulse)
+        suspects = list(readings)
         while suspects:
             if clock.now() >= deadline:
                 raise StaleReadingError(f"frozen, not changed for {limit:g} s: {', '.join(suspects)}")
             clock.sleep(LIFE_POLL_S)
-            suspects = self._unchanged(self.fresh(suspects), pulse)
-
-    def _unchanged(self, readings: Mapping[str, Reading], pulse: Callable[[Reading], float]) -> list[str]:
-        """Those that are as they were half a limit ago."""
-        now = self._engine.clock.now()
-        for pv, reading in readings.items():
-            if pv not in self._living or pulse(reading) != self._living[pv][0]:
-                self._living[pv] = (pulse(reading), now)
-        return [pv for pv in readings if now - self._living[pv][1] > self._layout.heartbeat_max_age_s / 2]
+            now = self.fresh(suspects)
+            suspects = [pv for pv in suspects if pulse(now[pv]) == pulse(readings[pv])]
 
     def _updates(self, pv: str, since: int) -> list[Reading]:
         """What arrived after update ``since``, as far as it is kept, without waiting."""
@@ -168,27 +186,26 @@ class Conditions:
         start = max(0, since, last - LOOK_BACK)
         return self._engine.wait([pv], {pv: start}, last - start, 0.0)[pv] if last > start else []
 
-    def _identity(self, reading: Reading) -> str:
+    def _check_identity(self, reading: Reading) -> None:
         pv, accepted = self._layout.identity, self._layout.accepted
         if reading.value not in accepted:
             raise PermitLostError(
                 f"{pv} says {reading.value!r}, expected one of {', '.join(map(repr, accepted))}: wrong machine?"
             )
-        return str(reading.value)
 
     def _check_permit(self, permit: Reading) -> None:
         if not (permit.is_valid and permit.number == 1):
-            raise PermitLostError(f"no beam permit: {self._layout.permit} is {_state(permit)}, must be 1")
+            raise PermitLostError(f"no beam permit: {self._layout.permit} is {state(permit)}, must be 1")
 
     def _check_current(self, current: Reading) -> None:
         floor = self._layout.current_floor_ma
         if not (current.is_valid and current.number >= floor):
             raise PermitLostError(
-                f"no beam: {self._layout.current} reads {_state(current)}, must be at least {floor:g} mA"
+                f"no beam: {self._layout.current} reads {state(current)}, must be at least {floor:g} mA"
             )
 
 
-def _state(reading: Reading) -> str:
+def state(reading: Reading) -> str:
     """A reading for people: value and what is wrong with it."""
     if not reading.connected:
         return "disconnected"

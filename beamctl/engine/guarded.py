@@ -4,18 +4,18 @@ Wraps any engine. Everything is checked for all knobs before the first put of a 
 ``isfinite(v) and lo <= v <= hi``; nothing is written while permit, beam, heartbeat or readings are in doubt.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beamctl.engine.base import Engine, Outcome, Reading
-from beamctl.engine.conditions import Conditions
+from beamctl.engine.conditions import Conditions, state
 from beamctl.engine.layout import Knob, SectionLayout
-from beamctl.engine.orbit_reader import OrbitReader
+from beamctl.engine.orbit_reader import Measurement, OrbitReader
+from beamctl.engine.restore import Restorer, RestoreReport, described
+from beamctl.engine.setpoints import OwnedSetpoints, check, is_same, narrowed, towards
 from beamctl.errors import (
     EngineError,
     ReadbackMismatchError,
@@ -27,34 +27,9 @@ from beamctl.errors import (
 
 Array = NDArray[np.float64]
 
-STEP_SLACK = 1e-6
-"""relative slack of the step check, for rounding only"""
-SAME_A = 1e-6
-"""two setpoints closer than this, A, are the same"""
-READBACK_TRIES = 3
-WRITE_TIMEOUT_S = 30.0
-
-
-class RestoreOutcome(StrEnum):
-    """What became of one knob when the snapshot was restored."""
-
-    UNTOUCHED = "untouched"
-    RESTORED = "restored"
-    FOREIGN = "left alone: changed by someone else"
-    FAILED = "NOT restored"
-
-
-@dataclass(frozen=True)
-class RestoreLine:
-    """One line of the restore report, A."""
-
-    name: str
-    setpoint_pv: str
-    snapshot: float
-    held: float
-    readback: float
-    outcome: RestoreOutcome
-    message: str = ""
+FOLLOW_S = 2.0
+"""how long a readback may take to arrive at its setpoint after the put has completed and the field has settled"""
+FOLLOW_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -62,7 +37,7 @@ class Snapshot:
     """What was found before the first put.
 
     Attributes:
-        setpoint_a, readback_a: shape (k,).
+        setpoint_a, readback_a: shape (k,), read-only.
         identity: what the machine calls itself.
         current_ma: beam current upstream.
     """
@@ -80,54 +55,74 @@ class GuardedSection:
         engine: the machine.
         layout: PVs, limits, conditions.
         should_stop: asked before every put of :meth:`move`; the restore does not ask.
+
+    Attributes:
+        reader: measures the orbit.
     """
 
     def __init__(self, engine: Engine, layout: SectionLayout, should_stop: Callable[[], bool] = lambda: False) -> None:
         self._engine = engine
         self._layout = layout
         self._should_stop = should_stop
-        self._knobs: tuple[Knob, ...] = layout.knobs
-        self._snapshot: Snapshot | None = None
-        self._ours: dict[str, set[float]] = {}
+        self._armed: tuple[Snapshot, OwnedSetpoints] | None = None
         self._conditions = Conditions(engine, layout)
         self.reader = OrbitReader(engine, layout, self._conditions)
-        self.writes = 0
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
         """The knobs with the limits in force (after arming: narrowed by the IOC's)."""
-        return self._knobs
+        return self._layout.knobs if self._armed is None else self._armed[1].knobs
 
     @property
     def snapshot(self) -> Snapshot:
         """What arming found."""
-        if self._snapshot is None:
+        return self._arming[0]
+
+    @property
+    def writes(self) -> int:
+        """Puts sent so far."""
+        return 0 if self._armed is None else self._armed[1].writes
+
+    @property
+    def _arming(self) -> tuple[Snapshot, OwnedSetpoints]:
+        if self._armed is None:
             raise EngineError("not armed")
-        return self._snapshot
+        return self._armed
+
+    @property
+    def _setpoints(self) -> OwnedSetpoints:
+        return self._arming[1]
 
     def arm(self, timeout_s: float = 10.0) -> Snapshot:
         """Connect, check every condition, remember what was found; writes nothing.
 
         Raises:
-            ChannelConnectionError: PVs that are not there.
+            ChannelConnectionError: names every PV that is not there.
+            StaleReadingError: heartbeat or readings stand still or are INVALID.
             PermitLostError: wrong machine, no permit, no beam.
             SetpointLimitError: a setpoint without limits, read-only, or outside its limits.
             ReadbackMismatchError: a supply that does not follow.
-            StaleReadingError: heartbeat or readings stand still or are INVALID.
+
+        With several faults the first one's type is raised; the message names them all.
         """
         self._engine.start(self._layout.all_pvs, timeout_s)
         self._conditions.wait_for_life()
-        identity = self._conditions.check_identity()
-        self._conditions.check_beam()
-        self._knobs = tuple(self._with_ioc_limits())
-        fresh = self._engine.read([pv for k in self._knobs for pv in (k.setpoint, k.readback)])
-        setpoints = np.array([fresh[k.setpoint].number for k in self._knobs])
-        readbacks = np.array([fresh[k.readback].number for k in self._knobs])
-        self._check_start(fresh, setpoints, readbacks)
-        current = self._engine.latest([self._layout.current])[self._layout.current].number
-        self._snapshot = Snapshot(setpoints, readbacks, identity, current)
-        self._ours = {k.setpoint: {float(v)} for k, v in zip(self._knobs, setpoints, strict=True)}
-        return self._snapshot
+        identity, current, faults = self._conditions.inspect()
+        knobs, unusable = narrowed(self._layout.knobs, self._engine.meta([k.setpoint for k in self._layout.knobs]))
+        if unusable:
+            faults.append(SetpointLimitError("; ".join(unusable)))
+        fresh = self._conditions.fresh([pv for k in knobs for pv in (k.setpoint, k.readback)])
+        faults += _faults_at_start(knobs, fresh)
+        if faults:
+            raise type(faults[0])("cannot arm, nothing written: " + "; ".join(map(str, faults)))
+        snapshot = Snapshot(
+            _read_only([fresh[k.setpoint].number for k in knobs]),
+            _read_only([fresh[k.readback].number for k in knobs]),
+            identity,
+            current,
+        )
+        self._armed = snapshot, OwnedSetpoints(self._engine, knobs, snapshot.setpoint_a)
+        return snapshot
 
     def check(self, setpoints: Array, present: Array) -> None:
         """Refuse setpoints that must not be written; all knobs are looked at.
@@ -135,183 +130,163 @@ class GuardedSection:
         Raises:
             SetpointLimitError: lists every offending knob with old value, new value, limits and step.
         """
-        faults = []
-        for knob, new, old in zip(self._knobs, setpoints, present, strict=True):
-            if not (math.isfinite(new) and knob.lo <= new <= knob.hi):
-                faults.append(f"{knob.setpoint}: {new:.4g} A is outside [{knob.lo:g}, {knob.hi:g}] A (now {old:.4g} A)")
-            elif not abs(new - old) <= knob.step * (1 + STEP_SLACK):
-                faults.append(f"{knob.setpoint}: {old:.4g} -> {new:.4g} A is more than the step limit {knob.step:g} A")
-        if faults:
-            raise SetpointLimitError("nothing written: " + "; ".join(faults))
+        shape = (len(self.knobs),)
+        if np.shape(setpoints) != shape or np.asarray(setpoints).dtype.kind not in "fiu":
+            raise SetpointLimitError(f"nothing written: {shape[0]} setpoints in A expected, got {setpoints!r:.200}")
+        check(self.knobs, [float(v) for v in setpoints], [float(v) for v in present])
+
+    def check_fit(self) -> dict[str, Reading]:
+        """Heartbeat, identity, permit, beam, setpoints, readbacks and BPMs: may the run go on?
+
+        Returns:
+            fresh setpoints and readbacks, all valid.
+
+        Raises:
+            EngineError: as :meth:`move`.
+        """
+        readbacks = [k.readback for k in self.knobs]
+        readings = self._conditions.check_beam([*self._setpoints.pvs, *readbacks])
+        bad = [f"{pv} is {state(r)}" for pv, r in readings.items() if not r.is_valid]
+        if bad:
+            raise StaleReadingError(f"nothing written: {'; '.join(bad)}")
+        self._conditions.check_scanned({pv: readings[pv] for pv in readbacks})
+        self.reader.check_fresh()
+        return readings
+
+    def measure(self) -> Measurement:
+        """Read the orbit; errors as :meth:`OrbitReader.measure`, and WriteFailedError as :meth:`move`."""
+        measured = self.reader.measure()
+        latest = self._engine.latest(self._setpoints.pvs)
+        if not all(self._setpoints.is_ours(pv, r.number) for pv, r in latest.items()):
+            self.present_setpoints()  # what was published may lag behind
+        return measured
 
     def move(self, setpoints: Array) -> None:
-        """Write all setpoints, wait for the ramps, verify readbacks, let the field settle.
+        """Write all setpoints, wait for the ramps, let the field settle, verify readbacks.
+
+        Whether anything was sent before an error shows in :attr:`writes`; calling again with the same setpoints
+        then sends nothing more and verifies again.
 
         Args:
             setpoints: A, shape (k,).
 
         Raises:
             SetpointLimitError: refused here, nothing was sent.
-            PermitLostError, StaleReadingError: the machine is not fit to be moved, nothing was sent.
+            PermitLostError: no permit, no beam, or another machine; nothing was sent.
+            StaleReadingError: something stands still or is INVALID; nothing was sent, or it could not be verified.
             WriteFailedError: someone else moved a knob, or a put was refused, altered, or its outcome is unknown.
             ReadbackMismatchError: a supply does not follow.
+            RunAbortedError: ``should_stop``; nothing was sent.
         """
+        readings = self.check_fit()
         present = self.present_setpoints()
         self.check(setpoints, present)
-        self._conditions.check_beam()
+        if _off(self.knobs, present, readings):
+            self._verify(present)
         if self._should_stop():
             raise RunAbortedError("aborted before the put; nothing of this step was written")
-        changed = {
-            k.setpoint: float(new)
-            for k, new, old in zip(self._knobs, setpoints, present, strict=True)
-            if abs(new - old) > SAME_A
-        }
-        self._put(changed)
-        self._verify_readbacks(setpoints)
-        self._engine.clock.sleep(self._layout.settle_s)
+        changed = [
+            (k.setpoint, float(new), float(old))
+            for k, new, old in zip(self.knobs, setpoints, present, strict=True)
+            if not is_same(new, old)
+        ]
+        if changed:
+            self._put({pv: new for pv, new, _ in changed}, {pv: old for pv, _, old in changed})
+        self._verify(setpoints)
 
     def approach(self, goal: Array) -> None:
         """Go to setpoints that may be further away than one step, in steps; errors as :meth:`move`."""
-        while True:
-            present = self.present_setpoints()
-            reach = np.array([k.step for k in self._knobs])
-            if np.all(np.abs(goal - present) <= SAME_A):
+        steps = np.array([k.step for k in self.knobs])
+        present = self.present_setpoints()
+        for _ in range(int(np.ceil(np.max(np.abs(goal - present) / steps))) + 1):
+            if all(map(is_same, goal, present)):
                 return
-            self.move(np.where(np.abs(goal - present) <= reach, goal, present + np.clip(goal - present, -reach, reach)))
+            self.move(np.array([towards(*way) for way in zip(present, goal, steps, strict=True)]))
+            present = self.present_setpoints()
 
     def present_setpoints(self) -> Array:
         """What the IOC holds now, network read, A, shape (k,).
 
         Raises:
-            WriteFailedError: a setpoint is none that this run has seen or written: someone else moved it.
+            WriteFailedError: a setpoint is none that this run has found or written: someone else moved it.
+            StaleReadingError: INVALID, or no answer.
         """
-        fresh = self._engine.read([k.setpoint for k in self._knobs])
+        fresh = self._conditions.fresh(self._setpoints.pvs)
+        bad = [f"{pv} is {state(r)}" for pv, r in fresh.items() if not r.is_valid]
+        if bad:
+            raise StaleReadingError(f"nothing written: {'; '.join(bad)}")
         foreign = [
-            f"{k.setpoint} is at {fresh[k.setpoint].number:.4g} A"
-            for k in self._knobs
-            if not self._is_ours(k.setpoint, fresh[k.setpoint].number)
+            f"{pv} is at {r.number:.4g} A" for pv, r in fresh.items() if not self._setpoints.is_ours(pv, r.number)
         ]
         if foreign:
             raise WriteFailedError(f"someone else moved: {'; '.join(foreign)}; nothing written")
-        return np.array([fresh[k.setpoint].number for k in self._knobs])
+        return np.array([fresh[pv].number for pv in self._setpoints.pvs])
 
-    def restore(self) -> list[RestoreLine]:
+    def restore(self) -> RestoreReport:
         """Bring every knob of ours back to the snapshot, in steps, verified; what someone else moved stays.
 
-        Never raises for a knob that cannot be restored: its line says so. Writes nothing without permit.
+        Never raises: what cannot be restored, and why, is in the report. See :mod:`beamctl.engine.restore`.
         """
-        snapshot = self.snapshot
-        problem = ""
-        try:
-            self._restore_ours(snapshot.setpoint_a)
-        except EngineError as error:
-            problem = str(error)
-        return [self._restore_line(k, float(v), problem) for k, v in zip(self._knobs, snapshot.setpoint_a, strict=True)]
+        snapshot, setpoints = self._arming
+        return Restorer(self._engine, setpoints, snapshot.setpoint_a, self._conditions).run()
 
-    def _restore_ours(self, goal: Array) -> None:
-        while True:
-            fresh = self._engine.read([k.setpoint for k in self._knobs])
-            step = {}
-            for knob, target in zip(self._knobs, goal, strict=True):
-                held = fresh[knob.setpoint].number
-                if self._is_ours(knob.setpoint, held) and abs(held - target) > SAME_A:
-                    reach = float(np.clip(target - held, -knob.step, knob.step))
-                    step[knob.setpoint] = float(target) if abs(target - held) <= knob.step else held + reach
-            if not step:
-                return
-            self._conditions.check_permit_and_heartbeat()
-            self._put(step)
-
-    def _restore_line(self, knob: Knob, snapshot: float, problem: str) -> RestoreLine:
-        try:
-            fresh = self._engine.read([knob.setpoint, knob.readback])
-            held, readback = fresh[knob.setpoint].number, fresh[knob.readback].number
-        except EngineError as error:
-            return RestoreLine(
-                knob.name,
-                knob.setpoint,
-                snapshot,
-                math.nan,
-                math.nan,
-                RestoreOutcome.FAILED,
-                problem or str(error),
-            )
-        touched = len(self._ours[knob.setpoint]) > 1
-        if not self._is_ours(knob.setpoint, held):
-            outcome, message = RestoreOutcome.FOREIGN, ""
-        elif abs(held - snapshot) > SAME_A:
-            outcome, message = RestoreOutcome.FAILED, problem
-        elif not abs(readback - held) <= knob.tolerance:
-            outcome, message = RestoreOutcome.FAILED, f"readback differs by {readback - held:+.2f} A"
-        else:
-            outcome, message = (RestoreOutcome.RESTORED if touched else RestoreOutcome.UNTOUCHED), ""
-        return RestoreLine(knob.name, knob.setpoint, snapshot, held, readback, outcome, message)
-
-    def _put(self, values: dict[str, float]) -> None:
-        if not values:
-            return
-        for pv, value in values.items():
-            self._ours[pv].add(value)
-        results = self._engine.write(values, WRITE_TIMEOUT_S)
-        self.writes += sum(r.outcome is not Outcome.BLOCKED for r in results.values())
-        failed = [
-            f"{pv}: asked {r.asked:.4g} A, {r.outcome.value}, holds {r.held:.4g} A {r.message}".rstrip()
-            for pv, r in results.items()
-            if r.outcome is not Outcome.OK
-        ]
-        for pv, result in results.items():
-            if math.isfinite(result.held) and result.outcome is Outcome.ALTERED:
-                self._ours[pv].add(result.held)
+    def _put(self, values: dict[str, float], present: dict[str, float]) -> None:
+        self.reader.note_move()
+        results = self._setpoints.put(values, present)
+        failed = [described(pv, r) for pv, r in results.items() if r.outcome is not Outcome.OK]
         if failed:
             raise WriteFailedError("; ".join(failed))
 
-    def _verify_readbacks(self, setpoints: Array) -> None:
-        off: list[str] = []
-        for _ in range(READBACK_TRIES):
-            since = {k.readback: r.seq for k, r in self._latest_readbacks()}
-            got = self._engine.wait([k.readback for k in self._knobs], since, 1, self._layout.heartbeat_max_age_s)
-            off = []
-            for knob, wanted in zip(self._knobs, setpoints, strict=True):
-                reading = got[knob.readback][0]
-                if not (reading.is_valid and abs(reading.number - wanted) <= knob.tolerance):
-                    off.append(
-                        f"{knob.readback} reads {reading.number:.3f} A ({reading.severity.name}), "
-                        f"set {wanted:.3f} +- {knob.tolerance:g} A"
-                    )
+    def _verify(self, setpoints: Array) -> None:
+        """Let the field settle, then see every readback at its setpoint.
+
+        Raises:
+            StaleReadingError: one is INVALID, or its record is not scanned any more.
+            ReadbackMismatchError: one is elsewhere.
+        """
+        clock = self._engine.clock
+        before = self._engine.latest([k.readback for k in self.knobs])
+        clock.sleep(self._layout.settle_s)
+        deadline = clock.now() + FOLLOW_S
+        while True:
+            readings = self._conditions.fresh([k.readback for k in self.knobs])
+            off = _off(self.knobs, setpoints, readings)
             if not off:
                 return
-        raise ReadbackMismatchError("; ".join(off))
+            if clock.now() >= deadline:
+                break
+            clock.sleep(FOLLOW_POLL_S)
+        silent = [pv for pv in off if not readings[pv].is_valid or readings[pv].stamp == before[pv].stamp]
+        if silent:
+            raise StaleReadingError("not verified: " + "; ".join(off[pv] for pv in silent))
+        raise ReadbackMismatchError("; ".join(off.values()))
 
-    def _latest_readbacks(self) -> list[tuple[Knob, Reading]]:
-        latest = self._engine.latest([k.readback for k in self._knobs])
-        return [(k, latest[k.readback]) for k in self._knobs]
 
-    def _with_ioc_limits(self) -> Sequence[Knob]:
-        meta = self._engine.meta([k.setpoint for k in self._layout.knobs])
-        faults, knobs = [], []
-        for knob in self._layout.knobs:
-            m = meta[knob.setpoint]
-            if not m.writable:
-                faults.append(f"{knob.setpoint} is read-only for us")
-            elif not m.has_limits:
-                faults.append(f"{knob.setpoint} has no limits on the IOC (DRVL {m.lo:g}, DRVH {m.hi:g})")
-            knobs.append(replace(knob, lo=max(knob.lo, m.lo), hi=min(knob.hi, m.hi)) if m.has_limits else knob)
-        if faults:
-            raise SetpointLimitError("cannot arm: " + "; ".join(faults))
-        return knobs
+def _off(knobs: tuple[Knob, ...] | list[Knob], setpoints: Array, readings: dict[str, Reading]) -> dict[str, str]:
+    """Readbacks that are not at their setpoint, for people."""
+    return {
+        k.readback: f"{k.readback} reads {state(readings[k.readback])} A, set {wanted:.3f} +- {k.tolerance:g} A"
+        for k, wanted in zip(knobs, setpoints, strict=True)
+        if not (readings[k.readback].is_valid and abs(readings[k.readback].number - wanted) <= k.tolerance)
+    }
 
-    def _check_start(self, fresh: dict[str, Reading], setpoints: Array, readbacks: Array) -> None:
-        invalid = [pv for pv, r in fresh.items() if not r.is_valid]
-        if invalid:
-            raise StaleReadingError(f"cannot arm: INVALID or not finite: {', '.join(invalid)}")
-        self.check(setpoints, setpoints)
-        off = [
-            f"{k.readback} reads {r:.3f} A, set {s:.3f} +- {k.tolerance:g} A"
-            for k, s, r in zip(self._knobs, setpoints, readbacks, strict=True)
-            if not abs(r - s) <= k.tolerance
-        ]
-        if off:
-            raise ReadbackMismatchError("cannot arm: " + "; ".join(off))
 
-    def _is_ours(self, pv: str, held: float) -> bool:
-        return any(abs(held - value) <= SAME_A for value in self._ours[pv])
+def _faults_at_start(knobs: list[Knob], fresh: dict[str, Reading]) -> list[EngineError]:
+    """What is wrong with setpoints and readbacks before the first put."""
+    invalid = [f"{pv} is {state(r)}" for pv, r in fresh.items() if not r.is_valid]
+    faults: list[EngineError] = [StaleReadingError("; ".join(invalid))] if invalid else []
+    good = [k for k in knobs if fresh[k.setpoint].is_valid]
+    values = [fresh[k.setpoint].number for k in good]
+    try:
+        check(good, values, values)
+    except SetpointLimitError as error:
+        faults.append(error)
+    followers = [k for k in good if fresh[k.readback].is_valid]
+    off = _off(followers, np.array([fresh[k.setpoint].number for k in followers]), fresh)
+    return [*faults, ReadbackMismatchError("; ".join(off.values()))] if off else faults
+
+
+def _read_only(values: list[float]) -> Array:
+    array = np.array(values)
+    array.setflags(write=False)
+    return array

@@ -13,6 +13,7 @@ What is right when:
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,18 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamctl.engine.base import Engine, Outcome, Reading, WriteResult
-from beamctl.engine.conditions import Conditions
+from beamctl.engine.conditions import Conditions, state
 from beamctl.engine.layout import Knob
-from beamctl.engine.setpoints import OwnedSetpoints, is_same, towards
-from beamctl.errors import ChannelConnectionError, EngineError, PermitLostError, WriteFailedError
+from beamctl.engine.setpoints import OwnedSetpoints, check, is_same, towards
+from beamctl.errors import (
+    ChannelConnectionError,
+    EngineError,
+    PermitLostError,
+    SetpointLimitError,
+    WriteFailedError,
+)
 
 Array = NDArray[np.float64]
 
-ATTEMPTS = 4
+ATTEMPTS = 5
+RETRY_S = 2.0
 LIFE_WAIT_S = 30.0
 """how long a restore waits for a dead IOC; libca needs up to half a minute to find one again"""
 REVERIFY_S = 10.0
-REVERIFY_POLL_S = 0.5
+POLL_S = 0.5
 FOLLOW_S = 5.0
 """how long a readback may take to arrive at a setpoint that has not ramped under our eyes"""
 SINGLE_READ_S = 1.0
@@ -93,9 +101,10 @@ class Restorer:
         self._setpoints = setpoints
         self._goal = {k.setpoint: float(v) for k, v in zip(setpoints.knobs, goal, strict=True)}
         self._conditions = conditions
+        self._deadline = engine.clock.now() + LIFE_WAIT_S
         self._problem = ""
         self._failed: dict[str, str] = {}
-        self._deadline = engine.clock.now() + LIFE_WAIT_S
+        self._may_heal = False
         self._was_in_doubt = False
 
     def run(self) -> RestoreReport:
@@ -105,103 +114,200 @@ class Restorer:
             try:
                 if self._attempt():
                     break
+                self._engine.clock.sleep(RETRY_S)
             except PermitLostError as error:
                 self._problem = str(error)
                 break
-            except Exception as error:
-                self._problem = _text(error)
-                if not self._may_try_again(error):
-                    break
             except BaseException as error:
-                interrupt, self._problem = error, _text(error)
-        try:
-            return RestoreReport(self._lines(), interrupt)
-        except Exception as error:
-            self._problem = _text(error)
-        except BaseException as error:
-            interrupt, self._problem = error, _text(error)
-        return RestoreReport(self._lines_of_no_readings(), interrupt)
+                self._problem = _text(error)
+                interrupt = interrupt if isinstance(error, Exception) else error
+        for report in (self._lines, self._lines, self._lines_without_readings):
+            try:
+                return RestoreReport(report(), interrupt)
+            except BaseException as error:
+                self._problem = _text(error)
+                interrupt = interrupt if isinstance(error, Exception) else error
+        raise AssertionError("unreachable: the last report reads nothing")
 
     def _attempt(self) -> bool:
         """Wait for life and for late puts, bring all back, watch; whether that is the end of it."""
-        pvs = self._setpoints.pvs
-        if not any(self._setpoints.is_touched(pv) for pv in pvs):
+        if not any(map(self._setpoints.is_touched, self._setpoints.pvs)):
             return True
         self._wait_for_life()
         if self._setpoints.in_doubt:
             self._was_in_doubt = True
-            self._watch()
+            self._watch(end_early=False)
         self._failed.clear()
+        self._may_heal = False
         self._bring_back()
         self._problem = ""
-        if self._was_in_doubt and not self._watch():
-            return False
-        return not any("outstanding" in reason for reason in self._failed.values())
-
-    def _may_try_again(self, error: Exception) -> bool:
-        return not isinstance(error, EngineError) or self._engine.clock.now() < self._deadline
+        if self._was_in_doubt:
+            if not self._watch(end_early=True):
+                return False
+            self._was_in_doubt = False
+        return not self._may_heal
 
     def _wait_for_life(self) -> None:
-        """Nothing is written into a dead IOC."""
+        """Nothing is written into a dead IOC.
+
+        Raises:
+            PermitLostError: at once.
+            EngineError: still dead or lost after LIFE_WAIT_S.
+        """
         while True:
             try:
                 self._conditions.check_permit()
-                if self._setpoints.in_doubt:
-                    self._conditions.wait_for_life()
             except PermitLostError:
                 raise
             except EngineError:
                 if self._engine.clock.now() >= self._deadline:
                     raise
-                self._engine.clock.sleep(REVERIFY_POLL_S)
             else:
                 return
+            self._engine.clock.sleep(POLL_S)
 
-    def _watch(self) -> bool:
-        """See what late puts do for a while; whether every setpoint stayed where it was.
+    def _watch(self, *, end_early: bool) -> bool:
+        """See for REVERIFY_S what late puts do; whether every setpoint stayed where it was.
 
         Raises:
             StaleReadingError: the IOC stood still meanwhile.
         """
-        pvs = self._setpoints.pvs
-        first = self._read(pvs)
+        first = self._read(self._setpoints.pvs)
         end = self._engine.clock.now() + REVERIFY_S
-        while self._engine.clock.now() < end:
-            self._engine.clock.sleep(REVERIFY_POLL_S)
+        stayed = True
+        while self._engine.clock.now() < end and (stayed or not end_early):
+            self._engine.clock.sleep(POLL_S)
             self._conditions.check_heartbeat()
-            if any(r.value != first[pv].value for pv, r in self._read(list(first)).items()):
-                first, end = self._read(pvs), self._engine.clock.now() + REVERIFY_S
-                has_moved = True
-        return True
+            now = self._read(self._setpoints.pvs)
+            stayed = now.keys() == first.keys() and all(is_same(now[pv].number, r.number) for pv, r in first.items())
+        return stayed
 
     def _bring_back(self) -> None:
         """Step all knobs that are ours towards the snapshot until they are there or have failed."""
-        longest = max(k.hi - k.lo for k in self._setpoints.knobs) / min(k.step for k in self._setpoints.knobs)
-        for _ in range(math.ceil(longest) + 2):
-            readings = self._read([pv for pv in self._setpoints.pvs if pv not in self._failed])
-            step, present = {}, {}
-            for knob in self._setpoints.knobs:
-                pv, goal = knob.setpoint, self._goal[knob.setpoint]
-                held = readings[pv].number if pv in readings else math.nan
-                if self._setpoints.is_ours(pv, held) and not is_same(held, goal):
-                    step[pv], present[pv] = towards(held, goal, knob.step), held
+        knobs = self._setpoints.knobs
+        most = max(k.hi - k.lo for k in knobs) / min(k.step for k in knobs)
+        for _ in range(math.ceil(most) + 2):
+            readings = self._read(self._setpoints.pvs)
+            step: dict[str, float] = {}
+            present: dict[str, float] = {}
+            for knob in knobs:
+                held = self._held(knob, readings)
+                if not is_same(held, self._goal[knob.setpoint]) and math.isfinite(held):
+                    step[knob.setpoint] = towards(held, self._goal[knob.setpoint], knob.step)
+                    present[knob.setpoint] = held
             if not step:
                 return
             self._conditions.check_permit()
             self._put(step, present)
 
+    def _held(self, knob: Knob, readings: Mapping[str, Reading]) -> float:
+        """What an own, readable, writable setpoint holds, A; NaN for one that has to be left alone."""
+        pv = knob.setpoint
+        if pv in self._failed:
+            return math.nan
+        if pv not in readings or not readings[pv].is_valid:
+            self._failed[pv] = "could not be read" if pv not in readings else f"reads {state(readings[pv])}"
+            self._may_heal = True
+            return math.nan
+        held = readings[pv].number
+        if not self._setpoints.is_ours(pv, held):
+            return math.nan
+        try:
+            check([knob], [towards(held, self._goal[pv], knob.step)], [held])
+        except SetpointLimitError as error:
+            self._failed[pv] = str(error)
+            return math.nan
+        return held
+
     def _put(self, values: Mapping[str, float], present: Mapping[str, float]) -> None:
-        """Put as a group; where one member holds all others up, one by one.
+        """Put as a group; where one member holds the others up, one by one.
 
         Raises:
             WriteFailedError: an outcome is unknown; nothing more is written before the IOC has been watched.
         """
-        results = dict(self._setpoints.put(values, present))
+        results = self._setpoints.put(values, present)
         if len(values) > 1 and all(r.outcome is Outcome.BLOCKED for r in results.values()):
+            results = {}
             for pv, value in values.items():
                 results |= self._setpoints.put({pv: value}, present)
-        failed = {pv: _told(pv, r) for pv, r in results.items() if r.outcome is not Outcome.OK}
-        self._failed |= failed
-        unknown = [failed[pv] for pv, r in results.items() if r.outcome is Outcome.UNKNOWN]
+                if results[pv].outcome is Outcome.UNKNOWN:
+                    break
+        for pv, result in results.items():
+            if result.outcome is not Outcome.OK:
+                self._failed[pv] = described(pv, result)
+                self._may_heal |= result.outcome is Outcome.BLOCKED
+        unknown = [self._failed[pv] for pv, r in results.items() if r.outcome is Outcome.UNKNOWN]
         if unknown:
             raise WriteFailedError("; ".join(unknown))
+
+    def _read(self, pvs: Sequence[str]) -> dict[str, Reading]:
+        """Fresh readings of those PVs that answer."""
+        connected = [pv for pv, reading in self._engine.latest(pvs).items() if reading.connected]
+        try:
+            return self._engine.read(connected, SINGLE_READ_S)
+        except ChannelConnectionError:
+            pass
+        if self._why_dead():
+            return {}
+        answers: dict[str, Reading] = {}
+        for pv in connected:
+            with suppress(ChannelConnectionError):
+                answers |= self._engine.read([pv], SINGLE_READ_S)
+        return answers
+
+    def _lines(self) -> list[RestoreLine]:
+        """Read everything again and judge; readbacks have a while to arrive."""
+        pvs = [pv for k in self._setpoints.knobs for pv in (k.setpoint, k.readback)]
+        end = self._engine.clock.now() + FOLLOW_S
+        while True:
+            dead = self._why_dead()
+            readings = self._read(pvs)
+            lines = [self._line(knob, readings, dead) for knob in self._setpoints.knobs]
+            late = dead or any("readback" in line.message for line in lines)
+            if not late or self._engine.clock.now() >= end:
+                return lines
+            self._engine.clock.sleep(POLL_S)
+
+    def _why_dead(self) -> str:
+        try:
+            self._conditions.check_heartbeat()
+        except EngineError as error:
+            return str(error)
+        return ""
+
+    def _lines_without_readings(self) -> list[RestoreLine]:
+        return [self._line(knob, {}, "") for knob in self._setpoints.knobs]
+
+    def _line(self, knob: Knob, readings: Mapping[str, Reading], dead: str) -> RestoreLine:
+        pv = knob.setpoint
+        goal, is_touched = self._goal[pv], self._setpoints.is_touched(pv)
+        nothing = Reading(math.nan)
+        held, readback = readings.get(pv, nothing), readings.get(knob.readback, nothing)
+
+        def line(outcome: RestoreOutcome, message: str = "") -> RestoreLine:
+            return RestoreLine(knob.name, pv, goal, held.number, readback.number, outcome, message)
+
+        bad = RestoreOutcome.FAILED if is_touched else RestoreOutcome.UNVERIFIED
+        if not held.is_valid:
+            return line(bad, self._failed.get(pv) or self._problem or dead or "could not be read")
+        if not self._setpoints.is_ours(pv, held.number) and not is_same(held.number, goal):
+            return line(RestoreOutcome.FOREIGN, "or its IOC was restarted")
+        if not is_same(held.number, goal):
+            return line(bad, self._failed.get(pv) or self._problem or "moved after the restore")
+        if not (readback.is_valid and abs(readback.number - held.number) <= knob.tolerance):
+            return line(bad, f"readback {knob.readback} is {state(readback)}, must be {goal:.3f} +- {knob.tolerance:g}")
+        if is_touched and dead:
+            return line(bad, f"holds the snapshot, not verified: {dead}")
+        if pv in self._setpoints.in_doubt and self._was_in_doubt:
+            return line(bad, f"holds the snapshot, but an earlier put may still be applied: {self._problem}")
+        return line(RestoreOutcome.RESTORED if is_touched else RestoreOutcome.UNTOUCHED)
+
+
+def described(pv: str, result: WriteResult) -> str:
+    """A put that failed, for people."""
+    text = f"{pv}: asked {result.asked:.4g} A, {result.outcome.value}, holds {result.held:.4g} A {result.message}"
+    return text.rstrip()
+
+
+def _text(error: BaseException) -> str:
+    return str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"

@@ -98,9 +98,11 @@ class OwnedSetpoints:
         for pv, value in values.items():
             self._records[pv].pending.add(value)
             self._records[pv].touched = True
-        results = self._engine.write(values, WRITE_TIMEOUT_S)
+        results = dict(self._engine.write(values, WRITE_TIMEOUT_S))
         for pv, result in results.items():
-            self._settle(pv, result, before[pv], since[pv])
+            if result.outcome is Outcome.ALTERED and is_same(result.asked, result.held):
+                results[pv] = replace(result, outcome=Outcome.OK)  # rounded to what the field can hold
+            self._settle(pv, results[pv], before[pv], since[pv])
         return results
 
     def _settle(self, pv: str, result: WriteResult, before: _Record, since: int) -> None:

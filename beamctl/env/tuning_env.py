@@ -11,7 +11,8 @@
 -RMS + 0.4 D; the step that reaches the target adds 50 + 3 x steps left; see :mod:`beamctl.task.orbit`.
 
 ### Ends
-``terminated``: RMS below the target. ``truncated``: budget of steps spent.
+``terminated``: RMS below the target, or a fault: the orbit cannot be read (out of range, no beam); the reward is then minus
+the largest believable reading and ``info["fault"]`` says why. ``truncated``: budget of steps spent.
 
 ### Start
 ``reset`` re-arms the guard (and draws another simulated machine where it may), reads, moves every corrector by the
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.orbit_reader import Measurement
 from beamctl.env.batched_env import ObservationKind
+from beamctl.errors import PermitLostError, StaleReadingError
 from beamctl.task.encoding import SLOTS, Normalisation, first_history, next_history, normaliser, spread, trend
 from beamctl.task.orbit import Array, is_reached, orbit_rms, step_reward, success_bonus
 from beamctl.task.problem import OrbitProblem, limited_step
@@ -48,6 +50,7 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         normalisation: of the normalised observation.
         kind: which observation.
         redraw: makes a simulated machine draw new errors from a seed; None leaves the machine as it is.
+        largest_mm: largest believable BPM reading.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012 (Gymnasium's own convention)
@@ -59,12 +62,14 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         normalisation: Normalisation,
         kind: ObservationKind = "normalised",
         redraw: Callable[[int], None] | None = None,
+        largest_mm: float = 15.0,
     ) -> None:
         self._make_guard = make_guard
         self._problem = problem
         self._normalisation = normalisation
         self._kind = kind
         self._redraw = redraw
+        self._largest_mm = largest_mm
         columns = problem.n_channel if kind == "raw" else SLOTS
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3, columns), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (problem.n_corrector,), np.float32)
@@ -72,6 +77,7 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         self._setpoint: Array = np.zeros(problem.n_corrector)
         self._history: Array = np.zeros((3, problem.n_channel))
         self._steps = 0
+        self._seen = np.zeros((3, columns), np.float32)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -97,9 +103,13 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
             raise gymnasium.error.ResetNeeded("call reset() first")
         p = self._problem
         change = np.clip(np.asarray(action, dtype=float), -1, 1) * p.step_a
-        self._setpoint = limited_step(p, self._setpoint, change)
-        self._guard.move(self._setpoint)
-        measured = self._guard.reader.measure()
+        setpoint = limited_step(p, self._setpoint, change)
+        try:
+            self._guard.move(setpoint)
+            self._setpoint = setpoint
+            measured = self._guard.reader.measure()
+        except (StaleReadingError, PermitLostError) as error:
+            return self._fault(str(error))
         previous = self._history[2]
         self._history = next_history(self._history, measured.orbit_mm)
         self._steps += 1
@@ -110,13 +120,19 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
             reward += float(success_bonus(left))
         return self._observation(measured), reward, terminated, not terminated and left <= 0, self._info(measured)
 
+    def _fault(self, reason: str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """The episode ends where the orbit can no longer be read; it counts as an orbit at the edge of belief."""
+        self._guard = None
+        return self._seen, -self._largest_mm, True, False, {"fault": reason}
+
     def _observation(self, measured: Measurement) -> Observation:
         rows = trend(self._history)
-        if self._kind == "raw":
-            return rows.astype(np.float32)
-        p = self._problem
-        inverse = normaliser(p.response_mm_per_a * p.step_a, self._normalisation, measured.valid)
-        return spread(rows @ inverse.T, p.slots).astype(np.float32)
+        if self._kind == "normalised":
+            p = self._problem
+            inverse = normaliser(p.response_mm_per_a * p.step_a, self._normalisation, measured.valid)
+            rows = spread(rows @ inverse.T, p.slots)
+        self._seen = rows.astype(np.float32)
+        return self._seen
 
     def _info(self, measured: Measurement) -> dict[str, Any]:
         return {

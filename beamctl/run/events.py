@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from beamctl.engine.guarded import RestoreLine
 from beamctl.engine.orbit_reader import Array, Mask
+from beamctl.engine.restore import RestoreLine
 
 
 class Outcome(StrEnum):
@@ -92,10 +92,13 @@ class RunResult:
     Attributes:
         outcome: how it ended.
         steps: steps taken, the first trend move not counted.
-        initial_rms_mm, final_rms_mm: NaN where never measured.
-        restored: whether every knob is back at (or never left) the snapshot after a restore.
+        initial_rms_mm, final_rms_mm: NaN where not measured; the final one is measured after a restore.
+        restored: whether a restore was made, and every knob is verified to be at the snapshot.
         writes: puts sent, restore included.
         reason: one sentence for people.
+        initial_orbit_mm, final_orbit_mm: shape (n,), NaN where not measured.
+        valid: channels of the final orbit to believe, shape (n,).
+        restore: what became of each knob; empty without a restore.
     """
 
     outcome: Outcome
@@ -108,3 +111,4 @@ class RunResult:
     initial_orbit_mm: Array
     final_orbit_mm: Array
     valid: Mask
+    restore: tuple[RestoreLine, ...] = ()

@@ -1,51 +1,31 @@
-"""One attempt at one task: arm, snapshot, first trend move, then observe, propose, check, put, verify, settle, measure.
+"""One attempt at one task: arm, snapshot, first trend move, then observe, propose, check, put, settle, verify, measure.
 
 The run ends by itself when two independent measurements are below the target. On failure or abort
 the snapshot is restored; a run that ends short of the target goes back to its best setting.
 """
 
-import math
+import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 
 from beamctl.agent.base import Agent
 from beamctl.engine.base import Engine
-from beamctl.engine.guarded import GuardedSection, RestoreOutcome
+from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.layout import SectionLayout
 from beamctl.engine.orbit_reader import Measurement
-from beamctl.errors import BeamControlError, PermitLostError, RunAbortedError, StaleReadingError
-from beamctl.run.events import Advice, Armed, Held, Listener, Outcome, Restored, RunResult, Stepped
+from beamctl.engine.restore import RestoreReport
+from beamctl.errors import AgentError, BeamControlError, RunAbortedError
+from beamctl.run.events import Advice, Armed, Event, Held, Listener, Outcome, Restored, RunResult, Stepped
+from beamctl.run.hold import TROUBLE, Hold
+from beamctl.run.progress import Progress
 from beamctl.task.encoding import first_history, next_history
 from beamctl.task.orbit import Array, Mask, is_confirmed, orbit_rms
 from beamctl.task.problem import OrbitProblem, OrbitView, limited_step
 
-Result = TypeVar("Result")
-
-HOLD_LIMIT_S = 30.0
-"""longest wait for bad readings to become good, before the snapshot is restored"""
-HOLD_POLL_S = 0.5
-WORSE_THAN_START = 1.2
-"""a run that is worse than at the start by this factor is given up"""
-NO_GAIN_STEPS = 10
-"""a run that has not improved for so many steps is given up"""
-
-
-@dataclass
-class _Progress:
-    """What the run has seen so far."""
-
-    steps: int = 0
-    initial: Measurement | None = None
-    initial_rms: float = math.nan
-    last: Measurement | None = None
-    last_rms: float = math.nan
-    best_rms: float = math.inf
-    best_step: int = 0
-    best_setpoint: Array = field(default_factory=lambda: np.empty(0))
+_log = logging.getLogger(__name__)
 
 
 class OrbitRun:
@@ -56,7 +36,7 @@ class OrbitRun:
         layout: PVs and conditions of the section.
         problem: limits, target, budget, nominal response.
         agent: who proposes.
-        listener: told of everything that happens.
+        listener: told of everything that happens; one that fails is told no more, and the run goes on.
         connect_timeout_s: how long PVs may take to answer.
     """
 
@@ -72,11 +52,14 @@ class OrbitRun:
         self._engine = engine
         self._problem = problem
         self._agent = agent
-        self._listener = listener
+        self._listener: Listener | None = listener
         self._connect_timeout_s = connect_timeout_s
         self._stop = threading.Event()
         self._guard = GuardedSection(engine, layout, self._stop.is_set)
-        self._progress = _Progress()
+        self._hold = Hold(
+            engine.clock, self._guard.check_fit, self._check_abort, lambda why, s: self._tell(Held(why, s))
+        )
+        self._progress = Progress(problem.n_channel)
         self._started = 0.0
 
     def abort(self) -> None:
@@ -92,68 +75,66 @@ class OrbitRun:
         Raises:
             BeamControlError: arming failed; nothing was written.
         """
-        self._arm()
+        before = self._arm()
         try:
-            return self._tune()
+            return self._tune(before)
         except RunAbortedError as error:
             return self._restore(Outcome.ABORTED, str(error))
         except BeamControlError as error:
             return self._restore(Outcome.FAILED, str(error))
-        except BaseException:
-            self._restore(Outcome.FAILED, "unexpected error")
+        except Exception as error:
+            _log.exception("the run failed unexpectedly; the snapshot is being restored")
+            return self._restore(Outcome.FAILED, f"unexpected {type(error).__name__}: {error}")
+        except BaseException as error:
+            self._restore(Outcome.FAILED, f"interrupted by {type(error).__name__}")
             raise
 
     def advise(self) -> tuple[RunResult, Advice]:
         """Propose the next step from the present reading; writes nothing.
 
         Raises:
-            BeamControlError: the machine could not be read.
+            BeamControlError: the machine could not be read, or the proposal must not be written.
         """
-        self._arm()
-        p, guard = self._problem, self._guard
-        setpoint = guard.snapshot.setpoint_a
-        measured = self._measure()
+        measured = self._arm()
+        guard, setpoint = self._guard, self._guard.snapshot.setpoint_a
         self._report(measured, setpoint)
         history = np.repeat(measured.orbit_mm[None], 3, axis=0)
         new = self._propose(history, measured.valid, setpoint)
+        guard.check(new, setpoint)
         predicted = measured.orbit_mm + self._problem.response_mm_per_a @ (new - setpoint)
         rms = float(orbit_rms(measured.orbit_mm, measured.valid))
         advice = Advice(setpoint, new, rms, float(orbit_rms(predicted, measured.valid)))
-        self._listener(advice)
-        guard.check(new, setpoint)
-        return self._result(Outcome.ADVISED, f"nothing written for {p.task}", restored=False), advice
+        self._tell(advice)
+        return self._result(Outcome.ADVISED, f"nothing written for {self._problem.task}"), advice
 
-    def _arm(self) -> None:
+    def _arm(self) -> Measurement:
+        """Check everything, remember what was found, see that the BPMs can be read; writes nothing."""
         self._agent.start(self._problem)
         snapshot = self._guard.arm(self._connect_timeout_s)
         self._started = self._engine.clock.now()
-        self._listener(Armed(snapshot.identity, snapshot.current_ma, snapshot.setpoint_a))
+        self._tell(Armed(snapshot.identity, snapshot.current_ma, snapshot.setpoint_a))
+        return self._guard.reader.measure()
 
-    def _tune(self) -> RunResult:
-        p = self._problem
-        setpoint = self._guard.snapshot.setpoint_a
-        before = self._measure()
-        self._report(before, setpoint)
+    def _tune(self, before: Measurement) -> RunResult:
+        p, found = self._problem, self._guard.snapshot.setpoint_a
+        self._report(before, found)
         if self._is_done(before):
-            return self._result(Outcome.REACHED, "the orbit was already below the target", restored=False)
-        setpoint = self._first_move(setpoint)
-        self._move(setpoint)
-        after = self._measure()
-        self._report(after, setpoint, "first trend move")
-        history = first_history(before.orbit_mm, after.orbit_mm)
-        measured = after
+            return self._result(Outcome.REACHED, "the orbit was already below the target")
+        setpoint, before = self._move(lambda _: self._first_move(found), before)
+        measured = self._measure()
+        self._report(measured, setpoint, "first trend move")
+        history = first_history(before.orbit_mm, measured.orbit_mm)
         while not self._is_done(measured):
-            reason = self._why_give_up()
+            reason = self._progress.why_give_up(p.max_steps)
             if reason:
                 return self._give_up(reason)
-            setpoint = self._propose(history, measured.valid, setpoint)
-            self._move(setpoint)
+            setpoint, measured = self._move(self._proposer(history, setpoint), measured)
+            history[2] = measured.orbit_mm  # measured again where the step had to wait
             self._progress.steps += 1
             measured = self._measure()
             self._report(measured, setpoint)
             history = next_history(history, measured.orbit_mm)
-        reason = f"RMS below {p.target_mm:g} mm in two independent measurements"
-        return self._result(Outcome.REACHED, reason, restored=False)
+        return self._result(Outcome.REACHED, f"RMS below {p.target_mm:g} mm in two independent measurements")
 
     def _first_move(self, setpoint: Array) -> Array:
         """The published first move, in the other direction where there is no room."""
@@ -161,58 +142,89 @@ class OrbitRun:
         move = np.where(setpoint + self._problem.first_move_a <= hi, 1.0, -1.0) * self._problem.first_move_a
         return np.clip(setpoint + move, lo, hi)
 
+    def _proposer(self, history: Array, setpoint: Array) -> Callable[[Measurement], Array]:
+        def choose(measured: Measurement) -> Array:
+            return self._propose(np.vstack([history[:2], measured.orbit_mm]), measured.valid, setpoint)
+
+        return choose
+
     def _propose(self, history: Array, valid: Mask, setpoint: Array) -> Array:
-        view = OrbitView(history[None], valid[None], setpoint[None])
-        change = self._agent.propose(view)[0]
-        if change.shape != setpoint.shape or not np.isfinite(change).all():
-            raise BeamControlError(f"{self._agent.identity} proposed {change}: not finite or not one value per knob")
+        """Setpoints of the next step, inside all limits, A.
+
+        Raises:
+            AgentError: the agent failed, or proposed what is not one finite number per knob.
+        """
+        view = OrbitView(history[None].copy(), valid[None].copy(), setpoint[None].copy())
+        try:
+            change = np.asarray(self._agent.propose(view), dtype=float)
+        except Exception as error:
+            raise AgentError(f"{self._agent.identity} failed: {type(error).__name__}: {error}") from error
+        if change.shape != (1, *setpoint.shape) or not np.isfinite(change).all():
+            raise AgentError(f"{self._agent.identity} proposed {change}: not one finite number of A per knob")
         lo, hi = self._limits()
-        return np.clip(limited_step(self._problem, setpoint, change), lo, hi)
+        return np.clip(limited_step(self._problem, setpoint, change[0]), lo, hi)
 
     def _limits(self) -> tuple[Array, Array]:
         """The description's limits narrowed by the IOC's."""
         knobs = self._guard.knobs
         return np.array([k.lo for k in knobs]), np.array([k.hi for k in knobs])
 
-    def _move(self, setpoint: Array) -> None:
-        self._hold_until_good(lambda: self._guard.move(setpoint))
+    def _move(self, choose: Callable[[Measurement], Array], measured: Measurement) -> tuple[Array, Measurement]:
+        """Write what is chosen from a measurement; one that is older than a hold is void, and made again.
+
+        Returns:
+            the setpoints, A, and the measurement that they were chosen from.
+        """
+        while True:
+            setpoint = choose(measured)
+            if self._write(partial(self._guard.move, setpoint)):
+                return setpoint, measured
+            measured = self._measure()
+
+    def _write(self, action: Callable[[], None]) -> bool:
+        """Do what writes; False where it had to wait before anything was sent, and may not be right any more."""
+        since = self._engine.clock.now()
+        sent = self._guard.writes
+        while True:
+            self._check_abort()
+            try:
+                action()
+            except TROUBLE as error:
+                self._hold.wait_until_fit(error, since)
+                if self._guard.writes == sent:
+                    return False
+            else:
+                return True
 
     def _measure(self) -> Measurement:
-        return self._hold_until_good(self._guard.reader.measure)
-
-    def _hold_until_good(self, action: Callable[[], Result]) -> Result:
-        """Repeat an action that was refused because of bad readings or a lost permit; it has written nothing.
-
-        Raises:
-            StaleReadingError, PermitLostError: still bad after HOLD_LIMIT_S.
-            RunAbortedError: a person or a signal ended the run.
-        """
+        """Measure; for as long as that is not possible, wait."""
         since = self._engine.clock.now()
         while True:
             self._check_abort()
             try:
-                return action()
-            except (StaleReadingError, PermitLostError) as error:
-                waited = self._engine.clock.now() - since
-                if waited >= HOLD_LIMIT_S:
-                    raise
-                self._listener(Held(str(error), waited))
-            self._engine.clock.sleep(HOLD_POLL_S)
+                return self._guard.measure()
+            except TROUBLE as error:
+                self._hold.wait_until_fit(error, since)
 
     def _check_abort(self) -> None:
         if self._stop.is_set():
             raise RunAbortedError("aborted by the operator")
 
+    def _tell(self, event: Event) -> None:
+        """Nothing depends on whether anybody listens."""
+        if self._listener is None:
+            return
+        try:
+            self._listener(event)
+        except Exception:
+            self._listener = None
+            _log.exception("the listener failed and is told no more; the run goes on")
+
     def _report(self, measured: Measurement, setpoint: Array, note: str = "") -> None:
-        g = self._progress
-        rms = float(orbit_rms(measured.orbit_mm, measured.valid))
-        if g.initial is None:
-            g.initial, g.initial_rms = measured, rms
-        g.last, g.last_rms = measured, rms
-        if rms < g.best_rms:
-            g.best_rms, g.best_step, g.best_setpoint = rms, g.steps, setpoint.copy()
+        rms = self._progress.add(measured, setpoint)
         seconds = self._engine.clock.now() - self._started
-        self._listener(Stepped(g.steps, rms, measured.orbit_mm, measured.valid, setpoint, seconds, note))
+        orbit, valid = measured.orbit_mm, measured.valid
+        self._tell(Stepped(self._progress.steps, rms, orbit, valid, setpoint.copy(), seconds, note))
 
     def _is_done(self, measured: Measurement) -> bool:
         """Confirmed by a second, independent measurement."""
@@ -222,44 +234,42 @@ class OrbitRun:
         again = self._measure()
         return bool(is_confirmed(orbit_rms(again.orbit_mm, again.valid), target))
 
-    def _why_give_up(self) -> str:
-        g, p = self._progress, self._problem
-        if g.steps >= p.max_steps:
-            return f"budget of {p.max_steps} steps spent"
-        if g.last_rms > WORSE_THAN_START * g.initial_rms and g.steps > 1:
-            return f"{g.last_rms:.2f} mm is worse than the {g.initial_rms:.2f} mm at the start"
-        if g.steps - g.best_step >= NO_GAIN_STEPS:
-            return f"no gain in {NO_GAIN_STEPS} steps"
-        return ""
-
     def _give_up(self, reason: str) -> RunResult:
         """Go back to the best setting seen, or to the snapshot where that was best."""
-        g = self._progress
-        if g.best_rms >= g.initial_rms:
+        best = self._progress.best_setpoint
+        if not self._progress.has_gained:
             return self._restore(Outcome.NOT_REACHED, f"{reason}; no setting was better than the first")
-        self._hold_until_good(lambda: self._guard.approach(g.best_setpoint))
-        self._report(self._measure(), g.best_setpoint, "back to the best")
-        return self._result(Outcome.NOT_REACHED, f"{reason}; best setting kept", restored=False)
+        while not self._write(lambda: self._guard.approach(best)):
+            pass
+        self._report(self._measure(), best, "back to the best")
+        if not self._progress.is_better_than_first:
+            return self._restore(Outcome.NOT_REACHED, f"{reason}; read again, no setting was better than the first")
+        return self._result(Outcome.NOT_REACHED, f"{reason}; best setting kept")
 
     def _restore(self, outcome: Outcome, reason: str) -> RunResult:
-        lines = self._guard.restore()
-        self._listener(Restored(lines))
-        good = {RestoreOutcome.RESTORED, RestoreOutcome.UNTOUCHED}
-        return self._result(outcome, reason, restored=all(line.outcome in good for line in lines))
+        report = self._guard.restore()
+        self._tell(Restored(report.lines))
+        if report.interrupt is not None:
+            raise report.interrupt
+        self._progress.forget_last()
+        try:
+            self._progress.see(self._guard.reader.measure())
+        except Exception as error:
+            reason += f"; the orbit afterwards is not known: {error}"
+        return self._result(outcome, reason, report)
 
-    def _result(self, outcome: Outcome, reason: str, *, restored: bool) -> RunResult:
+    def _result(self, outcome: Outcome, reason: str, report: RestoreReport | None = None) -> RunResult:
         g = self._progress
-        nothing = Measurement(np.empty(0), np.empty(0, bool))
-        first, last = g.initial or nothing, g.last or nothing
         return RunResult(
             outcome=outcome,
             steps=g.steps,
             initial_rms_mm=g.initial_rms,
-            final_rms_mm=g.initial_rms if restored else g.last_rms,
-            restored=restored,
+            final_rms_mm=g.last_rms,
+            restored=report is not None and report.is_complete,
             writes=self._guard.writes,
             reason=reason,
-            initial_orbit_mm=first.orbit_mm,
-            final_orbit_mm=first.orbit_mm if restored else last.orbit_mm,
-            valid=last.valid,
+            initial_orbit_mm=g.initial.orbit_mm,
+            final_orbit_mm=g.last.orbit_mm,
+            valid=g.last.valid,
+            restore=() if report is None else tuple(report.lines),
         )

@@ -62,7 +62,8 @@ def step_reward(previous: Array, current: Array, valid: Mask | None = None) -> A
     Returns:
         Shape (...,).
     """
-    return np.asarray(FELL_WEIGHT * improvement(previous, current, valid) - orbit_rms(current, valid))
+    rms = orbit_rms(current, valid)
+    return np.asarray(FELL_WEIGHT * improvement(previous, current, valid) - rms)
 
 
 def improvement(previous: Array, current: Array, valid: Mask | None = None) -> Array:

@@ -88,6 +88,7 @@ def make_model(preset: Preset, env: VecEnv, seed: int, log_folder: Path | None) 
         batch_size=preset.batch_size,
         tau=preset.tau,
         gamma=preset.gamma,
+        ent_coef=f"auto_{preset.initial_temperature}",
         train_freq=1,
         gradient_steps=preset.gradient_steps,
         policy_kwargs={"net_arch": list(preset.net), "features_extractor_class": TrendExtractor},

@@ -27,6 +27,7 @@ class Faults:
         lost: PVs that do not answer.
         invalid: PVs that publish severity INVALID.
         not_finite: PVs that publish NaN.
+        silent: PVs that stay connected, but are not scanned any more: no updates, an old time stamp.
         refusing: setpoints that the IOC refuses.
         altering: setpoints that end at another value than asked, by this much.
         stuck: supplies whose readback does not follow.
@@ -38,6 +39,7 @@ class Faults:
     lost: set[str] = field(default_factory=set)
     invalid: set[str] = field(default_factory=set)
     not_finite: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
     refusing: set[str] = field(default_factory=set)
     altering: dict[str, float] = field(default_factory=dict)
     stuck: dict[str, float] = field(default_factory=dict)
@@ -88,7 +90,8 @@ class SimulatedEngine:
         new = [pv for pv in pvs if pv not in self._history]
         self._history.update({pv: deque(maxlen=HISTORY) for pv in new})
         shot = self.plant.shot()
-        self._publish({pv: shot[pv] if pv in shot else Sample(self.plant.setpoint(pv)) for pv in new})
+        for pv in new:
+            self._append(pv, shot[pv] if pv in shot else Sample(self.plant.setpoint(pv)))
 
     def latest(self, pvs: Sequence[str]) -> dict[str, Reading]:
         """Last update of each PV."""
@@ -126,7 +129,8 @@ class SimulatedEngine:
         readings = self.latest(pvs)
         for pv in pvs:
             if self.plant.channels[pv].writable:
-                readings[pv] = replace(readings[pv], value=self.plant.setpoint(pv))
+                value, severity = self._as_broken(pv, Sample(self.plant.setpoint(pv)))
+                readings[pv] = replace(readings[pv], value=value, severity=severity)
         return readings
 
     def write(self, values: Mapping[str, float], timeout_s: float = 20.0) -> dict[str, WriteResult]:
@@ -143,7 +147,11 @@ class SimulatedEngine:
         deadline = self.clock.now() + timeout_s
         while self._settle_outstanding(values) and self.clock.now() < deadline:
             self.clock.sleep(self._period)
-        for pv in self._settle_outstanding(values):
+        unfinished = self._settle_outstanding(values)
+        for pv in values:
+            if results[pv].outcome in (Outcome.OK, Outcome.ALTERED):
+                results[pv] = self._judge(pv, values[pv])
+        for pv in unfinished:
             results[pv] = WriteResult(Outcome.UNKNOWN, values[pv], message="the put did not complete in time")
         return results
 
@@ -158,6 +166,11 @@ class SimulatedEngine:
             return WriteResult(Outcome.REFUSED, value, held, "refused by the IOC")
         held = self.plant.put(pv, value + self.faults.altering.get(pv, 0.0))
         self._publish({pv: Sample(held)})
+        return self._judge(pv, value)
+
+    def _judge(self, pv: str, value: float) -> WriteResult:
+        """What a put has come to, by what the setpoint holds now."""
+        held = float(self.plant.setpoint(pv))
         outcome = Outcome.OK if math.isclose(held, value, rel_tol=1e-9, abs_tol=1e-12) else Outcome.ALTERED
         return WriteResult(outcome, value, held)
 
@@ -202,25 +215,32 @@ class SimulatedEngine:
             seconds -= self._to_next_shot
             self._to_next_shot = self._period
             self._publish(self.plant.shot())
+            self._publish_foreign()
         if seconds > 0:
             self.plant.advance(seconds)
             self._to_next_shot -= seconds
 
+    def _publish_foreign(self) -> None:
+        """Setpoints that somebody has written past this engine."""
+        held = {pv: self.plant.setpoint(pv) for pv in self._history if self.plant.channels[pv].writable}
+        self._publish({pv: Sample(v) for pv, v in held.items() if v != self._history[pv][-1].value})
+
     def _publish(self, samples: Mapping[str, Sample]) -> None:
         for pv, sample in samples.items():
-            if pv not in self._history or pv in self.faults.lost:
-                continue
-            value, severity = sample.value, sample.severity
-            if pv in self.faults.stuck:
-                value = self.faults.stuck[pv]
-            if pv in self.faults.not_finite:
-                value = math.nan
-            if pv in self.faults.invalid:
-                severity = Severity.INVALID
-            history = self._history[pv]
-            seq = history[-1].seq + 1 if history else 1
-            now = self.clock.now()
-            history.append(Reading(value, severity, 0, now, now, seq, connected=True))
+            if pv in self._history and pv not in self.faults.lost | self.faults.silent:
+                self._append(pv, sample)
+
+    def _append(self, pv: str, sample: Sample) -> None:
+        value, severity = self._as_broken(pv, sample)
+        history = self._history[pv]
+        seq = history[-1].seq + 1 if history else 1
+        now = self.clock.now()
+        history.append(Reading(value, severity, 0, now, now, seq, connected=True))
+
+    def _as_broken(self, pv: str, sample: Sample) -> tuple[float | str, Severity]:
+        """Value and severity with the faults of the PV."""
+        value = math.nan if pv in self.faults.not_finite else self.faults.stuck.get(pv, sample.value)
+        return value, Severity.INVALID if pv in self.faults.invalid else sample.severity
 
 
 def _meta(channel: Channel) -> Meta:

@@ -38,11 +38,11 @@ EDITS = {
         '"HCM1_PS:DCV_01:ISet"', '"HCM1_PS:DCH_01:ISet"',
         "already used by sections.cm1.cells.0.correctors.0.setpoint"),
     "sections.cm1.cells[1].correctors[0].polarity": (
-        "DCH_02, plane: x, polarity: -1, setpoint: \"HCM1", "DCH_02, plane: x, polarity: 0, setpoint: \"HCM1", "1 or -1"),
+        "DCH_02, plane: x, polarity: -1", "DCH_02, plane: x, polarity: 0", "1 or -1"),
     "sections.cm1.cells[1].bpm.name": ("name: BPM_07", "name: BPM_06", "'BPM_06' is already the name of"),
     "tasks.cm1-orbit.bpms[1]": ("[BPM_06, BPM_07, BPM_08", "[BPM_06, BPM_7, BPM_08", "BPM 'BPM_7' is not in section"),
     "tasks.cm2-orbit.correctors[6]": (
-        "DCV_03, DCH_05, DCV_05]\n    bpms: [BPM_11", "DCV_03, DCH_04, DCV_05]\n    bpms: [BPM_11", "'DCH_04' is not in"),
+        "DCV_03, DCH_05, DCV_05]", "DCV_03, DCH_04, DCV_05]", "'DCH_04' is not in section 'cm2'"),
     "tasks.cm3-orbit.section": ("section: cm3", "section: cm4", "section 'cm4' does not exist; known: cm1, cm2, cm3"),
 }  # fmt: skip
 """by field: what is replaced, by what, and words of the message"""
@@ -72,8 +72,7 @@ def test_every_fault_is_reported_at_once_with_its_line_and_field(tmp_path):
         place, field, message = fault.split(": ", 2)
         found[field] = (place, message)
     assert set(found) >= set(EDITS)
-    assert len(faults) == len(EDITS) + 1  # the renamed BPM is missed by its task as well
-    assert found.pop("tasks.cm1-orbit.bpms[1]")
+    assert len(faults) == len(EDITS)
     lines = text.splitlines()
     for field, (place, message) in found.items():
         name, line = place.split(":")
@@ -124,16 +123,23 @@ def test_a_current_monitor_may_stand_between_two_sections_but_is_no_other_pv(tmp
         (b"\xff\xfe\x00", "1: (file): not readable YAML"),
         (b"a: \x00", "1: (file): not readable YAML"),
         ("a: &a [*a]\n", "(file): not readable YAML"),
-        ("a: " + "[" * 3000 + "]" * 3000, "(file): not readable YAML"),
+        ("a: " + "[" * 600 + "]" * 600, "(file): not readable YAML"),
         ("? [a, b]\n: 1\n", "1: (file): not readable YAML"),
     ],
 )
-@pytest.mark.parametrize("load", [load_machine, load_ion])
-def test_what_is_no_description_at_all(tmp_path, text, words, load):
-    faults = faults_of(written(tmp_path, text), load)
+def test_what_is_no_description_at_all(tmp_path, text, words):
+    faults = faults_of(written(tmp_path, text))
     assert len(faults) == 1
     assert f"machine.yaml:{words}" in faults[0] or words in faults[0]
     assert FAULT.match(faults[0])
+
+
+def test_a_wrong_ion_reports_every_fault_too(tmp_path):
+    text = "name: x\nmass: {value: -1, unit: kg, source: me}\nnucleons: 0\ncharge_state: 1.5\nspin: 1\n"
+    faults = faults_of(written(tmp_path, text, "ion.yaml"), load_ion)
+    assert [fault.split(": ")[:2] for fault in faults] == [
+        [f"ion.yaml:{line}", field] for line, field in ((2, "mass"), (3, "nucleons"), (4, "charge_state"), (5, "spin"))
+    ]
 
 
 def test_what_cannot_be_opened_is_an_error_of_ours(tmp_path):
@@ -198,7 +204,7 @@ def test_the_small_machine_is_sound(tmp_path):
     assert load_machine(str(written(tmp_path, text))).sections.keys() == {"cm1"}
 
 
-@settings(FIXED, max_examples=80)
+@settings(FIXED, max_examples=60)
 @given(operations=OPERATIONS)
 def test_whatever_is_wrong_has_a_line_and_a_field(tmp_path_factory, operations):
     data = copy.deepcopy(SMALL)
@@ -206,14 +212,15 @@ def test_whatever_is_wrong_has_a_line_and_a_field(tmp_path_factory, operations):
         mutate(data, *operation)
     text = yaml.dump(data, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     path = written(tmp_path_factory.getbasetemp(), text, "fuzz.yaml")
+    faults = None
     try:
         load_machine(str(path))
     except MachineDescriptionError as error:
-        assert error.faults
-        for fault in error.faults:
-            match = FAULT.match(fault)
-            assert match, fault
-            assert 1 <= int(match[1]) <= max(1, text.count("\n"))
+        faults = error.faults
+    if faults is not None:
+        places = [FAULT.match(fault) for fault in faults]
+        assert places
+        assert all(place and 1 <= int(place[1]) <= max(1, text.count("\n")) for place in places), faults
 
 
 @settings(FIXED, max_examples=60)

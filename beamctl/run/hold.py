@@ -1,0 +1,71 @@
+"""Waiting out bad readings, a lost permit or a beam trip; nothing is written meanwhile."""
+
+from collections.abc import Callable
+
+from beamctl.engine.base import Clock
+from beamctl.errors import PermitLostError, StaleReadingError
+
+HOLD_LIMIT_S = 30.0
+"""longest wait for something bad to become good, before the snapshot is restored"""
+HOLD_POLL_S = 0.5
+GOOD_AGAIN_S = 5.0
+"""how long everything has to be good again before the run goes on"""
+HOLDS_PER_RUN = 20
+"""a machine that comes and goes more often than this is not fit to be tuned"""
+
+Trouble = StaleReadingError | PermitLostError
+TROUBLE = (StaleReadingError, PermitLostError)
+"""what a run waits out; everything else ends it"""
+
+
+class Hold:
+    """The holds of one run.
+
+    Args:
+        clock: that time is told by.
+        check_fit: raises one of TROUBLE while the machine must not be moved.
+        check_abort: raises when a person has ended the run.
+        on_hold: told the reason and for how long already, s.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        check_fit: Callable[[], object],
+        check_abort: Callable[[], None],
+        on_hold: Callable[[str, float], None],
+    ) -> None:
+        self._clock = clock
+        self._check_fit = check_fit
+        self._check_abort = check_abort
+        self._on_hold = on_hold
+        self._count = 0
+
+    def wait_until_fit(self, trouble: Trouble, since: float) -> None:
+        """Return when everything has been good for GOOD_AGAIN_S.
+
+        Args:
+            trouble: what is wrong.
+            since: when it began, s on the clock.
+
+        Raises:
+            StaleReadingError, PermitLostError: still bad after HOLD_LIMIT_S, or too often.
+            RunAbortedError: a person ended the run.
+        """
+        self._count += 1
+        if self._count > HOLDS_PER_RUN:
+            raise type(trouble)(f"held {HOLDS_PER_RUN} times, that is too often; the last time: {trouble}")
+        good_since: float | None = None
+        while good_since is None or self._clock.now() - good_since < GOOD_AGAIN_S:
+            waited = self._clock.now() - since
+            if good_since is None and waited >= HOLD_LIMIT_S:
+                raise type(trouble)(f"still bad after {waited:.0f} s: {trouble}")
+            self._on_hold(str(trouble), waited)
+            self._clock.sleep(HOLD_POLL_S)
+            self._check_abort()
+            try:
+                self._check_fit()
+            except TROUBLE as error:
+                good_since, trouble = None, error
+            else:
+                good_since = self._clock.now() if good_since is None else good_since

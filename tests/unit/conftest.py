@@ -1,0 +1,212 @@
+"""A section of the simulated machine with a log of every put that reaches it, and switches to break everything.
+
+The judge of a guarded run is this log, never what the run says of itself. Time is virtual.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from beamctl.agent.least_squares import BoxLeastSquaresAgent
+from beamctl.engine.guarded import GuardedSection
+from beamctl.engine.simulated.channels import Role
+from beamctl.engine.simulated.engine import Faults, SimulatedEngine
+from beamctl.engine.simulated.plant import Plant
+from beamctl.run.session import OrbitRun
+from beamctl.settings import Settings
+from beamctl.wiring import Deployment
+
+D = Deployment(Settings())
+SCENARIO, SEED = "err5", 3
+
+
+@dataclass(frozen=True)
+class Put:
+    """A put that reached the machine: when, where, what, and what was held before; A."""
+
+    at: float
+    pv: str
+    value: float
+    before: float
+
+
+class EventfulClock:
+    """A virtual clock on which things happen."""
+
+    def __init__(self, clock) -> None:
+        self._clock = clock
+        self._events: list[tuple[float, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something some time from now."""
+        self._events.append((self.now() + seconds, action))
+        self._events.sort(key=lambda event: event[0])
+
+    def sleep(self, seconds: float) -> None:
+        end = self.now() + seconds
+        while self._events and self._events[0][0] <= end:
+            at, action = self._events.pop(0)
+            self._clock.sleep(max(0.0, at - self.now()))
+            action()
+        self._clock.sleep(max(0.0, end - self.now()))
+
+
+class WatchedEngine:
+    """Counts the calls; whoever watches may raise before or after any of them."""
+
+    def __init__(self, engine: SimulatedEngine) -> None:
+        self._engine = engine
+        self.clock = engine.clock
+        self.calls: list[str] = []
+        self.before: Callable[[int, str], None] = lambda n, name: None
+        self.after: Callable[[int, str], None] = lambda n, name: None
+
+    def __getattr__(self, name: str):
+        method = getattr(self._engine, name)
+
+        def call(*args, **kwargs):
+            self.calls.append(name)
+            n = len(self.calls)
+            self.before(n, name)
+            answer = method(*args, **kwargs)
+            self.after(n, name)
+            return answer
+
+        return call
+
+
+class Rig:
+    """One section, ready to be tuned."""
+
+    def __init__(self, task: str = "cm1-orbit", scenario: str = SCENARIO, seed: int = SEED) -> None:
+        self.faults = Faults()
+        self.plant = Plant(D.machine, (D.design, D.ion), scenario, seed)
+        names = list(D.machine.sections)
+        for behind in names[names.index(D.task(task).section) + 1 :]:
+            del self.plant.sections[behind]  # nobody looks at them
+        self._sound_put = self.plant.put
+        self.plant.put = self._logged_put
+        self.puts: list[Put] = []
+        self.on_put: Callable[[Put], None] = lambda put: None
+        inner = SimulatedEngine(self.plant, self.faults)
+        self.clock = inner.clock = EventfulClock(inner.clock)
+        self.engine = WatchedEngine(inner)
+        self.layout = D.layout(task)
+        self.problem = D.problem(task)
+        self.knobs = self.layout.knobs
+        self.start = {k.setpoint: float(self.plant.setpoint(k.setpoint)) for k in self.knobs}
+        self.events: list[object] = []
+        self.on_event: Callable[[object], None] = lambda event: None
+
+    def _logged_put(self, pv: str, value: float) -> float:
+        if self.plant.channels[pv].role is not Role.SETPOINT:
+            return self._sound_put(pv, value)
+        put = Put(self.clock.now(), pv, value, float(self.plant.setpoint(pv)))
+        self.puts.append(put)
+        held = self._sound_put(pv, value)
+        self.on_put(put)
+        return held
+
+    def foreign(self, pv: str, value: float) -> None:
+        """Somebody else writes."""
+        self._sound_put(pv, value)
+
+    def permit(self, is_high: bool) -> None:
+        """Switch the beam."""
+        self._sound_put(self.layout.permit, float(is_high))
+
+    def limit(self, pv: str, lo: float, hi: float) -> None:
+        """Have the IOC name other limits."""
+        self.plant.channels[pv] = replace(self.plant.channels[pv], lo=lo, hi=hi)
+
+    def guard(self, should_stop: Callable[[], bool] = lambda: False) -> GuardedSection:
+        """A guard that is not armed."""
+        return GuardedSection(self.engine, self.layout, should_stop)
+
+    def armed(self) -> GuardedSection:
+        """A guard that is."""
+        guard = self.guard()
+        guard.arm()
+        return guard
+
+    def run(self, agent=None, **problem) -> OrbitRun:
+        """A run; events go to ``events`` and then to ``on_event``."""
+
+        def listen(event: object) -> None:
+            self.events.append(event)
+            self.on_event(event)
+
+        return OrbitRun(
+            self.engine, self.layout, replace(self.problem, **problem), agent or BoxLeastSquaresAgent(), listen
+        )
+
+    def off(self) -> set[str]:
+        """Setpoints that do not hold what they held at the start, or whose supplies are elsewhere."""
+        self.clock.sleep(20.0)
+        return {
+            pv
+            for pv, value in self.start.items()
+            if not (math.isclose(self.plant.setpoint(pv), value, abs_tol=1e-3) and self.plant.is_settled(pv))
+        }
+
+    def breaches(self) -> list[Put]:
+        """Puts outside the limits of description or IOC, or more than one step away from what was held."""
+        knobs = {k.setpoint: k for k in self.knobs}
+        return [p for p in self.puts if not _is_allowed(p, knobs[p.pv], self.plant.channels[p.pv])]
+
+
+def _is_allowed(put: Put, knob, channel) -> bool:
+    lo, hi = max(knob.lo, channel.lo), min(knob.hi, channel.hi)
+    return math.isfinite(put.value) and lo <= put.value <= hi and abs(put.value - put.before) <= knob.step * (1 + 1e-6)
+
+
+class Proposer:
+    """An agent that proposes what a function of the view says, A."""
+
+    name = identity = "proposer"
+
+    def __init__(self, propose: Callable) -> None:
+        self._propose = propose
+        self.calls = 0
+
+    def start(self, problem) -> None:
+        self.problem = problem
+
+    def propose(self, view):
+        self.calls += 1
+        return self._propose(view)
+
+
+@pytest.fixture
+def make_rig() -> Callable[..., Rig]:
+    """``make_rig(scenario="dead")``."""
+    return Rig
+
+
+@pytest.fixture
+def rig() -> Rig:
+    """The usual one."""
+    return Rig()
+
+
+@pytest.fixture
+def proposer() -> type[Proposer]:
+    """An agent from a function."""
+    return Proposer
+
+
+@pytest.fixture
+def moved() -> Callable[[Rig, float], np.ndarray]:
+    """Setpoints so many A above those at the start (below, where there is no room)."""
+
+    def by(rig: Rig, change_a: float) -> np.ndarray:
+        values = np.array(list(rig.start.values()))
+        return np.where(values + change_a > 70, values - change_a, values + change_a)
+
+    return by
