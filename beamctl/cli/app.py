@@ -73,5 +73,5 @@ def main() -> None:
     except BeamControlError as error:
         fail(error)
         sys.exit(EXIT_USAGE)
-    except BrokenPipeError:
-        os._exit(0)
+    except BrokenPipeError:  # nobody reads the result: not a success
+        os._exit(EXIT_NOT_REACHED)

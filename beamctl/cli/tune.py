@@ -85,7 +85,7 @@ def tune_once(
     display = RunDisplay(console, title, problem.target_mm, [k.name for k in layout.knobs], layout.channel_names)
     run = d.run(engine, problem, agent, (lambda _: None) if quiet else display)
     try:
-        with _signals_abort(run):
+        with _signals_abort(run, to_the_end=own_engine):
             if quiet:
                 return _execute(run, advise=advise)
             with display:
@@ -109,6 +109,18 @@ def as_object(task: str, algorithm: str, agent: str, result: RunResult, advice: 
         "writes": result.writes,
         "reason": result.reason,
     }
+    if result.restore:
+        shown["restore"] = [
+            {
+                "pv": line.setpoint_pv,
+                "outcome": line.outcome.value,
+                "snapshot_a": _number(line.snapshot),
+                "held_a": _number(line.held),
+                "readback_a": _number(line.readback),
+                "message": line.message,
+            }
+            for line in result.restore
+        ]
     if advice is not None:
         shown["advice"] = {
             "proposed_a": [round(float(v), 6) for v in advice.proposed_a],
@@ -123,18 +135,26 @@ def _execute(run: OrbitRun, *, advise: bool) -> tuple[RunResult, Advice | None]:
 
 
 @contextmanager
-def _signals_abort(run: OrbitRun) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the run to end and to restore; a second Ctrl-C cannot interrupt the restore."""
+def _signals_abort(run: OrbitRun, *, to_the_end: bool) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a terminal that goes away ask the run to end and to restore; a second one changes nothing.
+
+    Args:
+        run: that shall end.
+        to_the_end: whether the process ends with the run; a late signal then does not cut off its report.
+    """
 
     def ask(_number: int, _frame: object) -> None:
         run.abort()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        ends.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in ends}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if to_the_end else handler)
 
 
 def _nothing_done(task: str, algorithm: str, agent: str, error: BeamControlError) -> dict[str, Any]:

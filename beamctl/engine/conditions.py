@@ -80,9 +80,9 @@ class Conditions:
             ChannelConnectionError: a PV was lost.
         """
         current = self._layout.current
+        self._check_noise(current)
         readings = self.check_permit((current, *also))
         self._check_current(readings[current])
-        self._check_noise(current, readings[current])
         return {pv: readings[pv] for pv in also}
 
     def check_permit(self, also: Sequence[str] = ()) -> dict[str, Reading]:
@@ -147,38 +147,37 @@ class Conditions:
                 raise ChannelConnectionError(f"connection lost to: {', '.join(lost)}") from error
             raise StaleReadingError(f"connected, but silent: {error}") from error
 
-    def check_scanned(self, readings: Mapping[str, Reading]) -> None:
+    def check_scanned(self, pvs: Sequence[str]) -> None:
         """That scanned records go on being scanned: recent updates, or else a time stamp that moves.
-
-        Args:
-            readings: fresh ones.
 
         Raises:
             StaleReadingError: nothing new for as long as the heartbeat may stand still.
         """
         now, limit = self._engine.clock.now(), self._layout.heartbeat_max_age_s
-        latest = self._engine.latest(list(readings))
-        quiet = {pv: r for pv, r in readings.items() if now - latest[pv].received > limit / 2}
-        self._see_change(quiet, lambda r: r.stamp)
+        latest = self._engine.latest(pvs)
+        self._see_change([pv for pv in pvs if now - latest[pv].received > limit / 2], lambda r: r.stamp)
 
-    def _check_noise(self, pv: str, reading: Reading) -> None:
+    def _check_noise(self, pv: str) -> None:
         """That a value with noise goes on changing; errors as :meth:`check_scanned`."""
         updates = self._updates(pv, self._engine.latest([pv])[pv].seq - FEW)
         is_recent = self._engine.clock.now() - updates[-1].received <= self._layout.heartbeat_max_age_s / 2
         if not (is_recent and (len(updates) == 1 or len({u.value for u in updates}) > 1)):
-            self._see_change({pv: reading}, lambda r: r.number)
+            self._see_change([pv], lambda r: r.number)
 
-    def _see_change(self, readings: Mapping[str, Reading], pulse: Callable[[Reading], float]) -> None:
-        """Look again until the pulse of each PV is another."""
+    def _see_change(self, suspects: list[str], pulse: Callable[[Reading], float]) -> None:
+        """Look at each until its pulse changes."""
+        if not suspects:
+            return
         clock, limit = self._engine.clock, self._layout.heartbeat_max_age_s
+        self.check_heartbeat()
+        first = self.fresh(suspects)
         deadline = clock.now() + limit / 2
-        suspects = list(readings)
         while suspects:
             if clock.now() >= deadline:
                 raise StaleReadingError(f"frozen, not changed for {limit:g} s: {', '.join(suspects)}")
             clock.sleep(LIFE_POLL_S)
             now = self.fresh(suspects)
-            suspects = [pv for pv in suspects if pulse(now[pv]) == pulse(readings[pv])]
+            suspects = [pv for pv in suspects if pulse(now[pv]) == pulse(first[pv])]
 
     def _updates(self, pv: str, since: int) -> list[Reading]:
         """What arrived after update ``since``, as far as it is kept, without waiting."""

@@ -145,13 +145,9 @@ class GuardedSection:
             EngineError: as :meth:`move`.
         """
         readbacks = [k.readback for k in self.knobs]
-        readings = self._conditions.check_beam([*self._setpoints.pvs, *readbacks])
-        bad = [f"{pv} is {state(r)}" for pv, r in readings.items() if not r.is_valid]
-        if bad:
-            raise StaleReadingError(f"nothing written: {'; '.join(bad)}")
-        self._conditions.check_scanned({pv: readings[pv] for pv in readbacks})
         self.reader.check_fresh()
-        return readings
+        self._conditions.check_scanned(readbacks)
+        return _all_valid(self._conditions.check_beam([*self._setpoints.pvs, *readbacks]))
 
     def measure(self) -> Measurement:
         """Read the orbit; errors as :meth:`OrbitReader.measure`, and WriteFailedError as :meth:`move`."""
@@ -179,7 +175,7 @@ class GuardedSection:
             RunAbortedError: ``should_stop``; nothing was sent.
         """
         readings = self.check_fit()
-        present = self.present_setpoints()
+        present = self._present(readings)
         self.check(setpoints, present)
         if _off(self.knobs, present, readings):
             self._verify(present)
@@ -211,16 +207,15 @@ class GuardedSection:
             WriteFailedError: a setpoint is none that this run has found or written: someone else moved it.
             StaleReadingError: INVALID, or no answer.
         """
-        fresh = self._conditions.fresh(self._setpoints.pvs)
-        bad = [f"{pv} is {state(r)}" for pv, r in fresh.items() if not r.is_valid]
-        if bad:
-            raise StaleReadingError(f"nothing written: {'; '.join(bad)}")
-        foreign = [
-            f"{pv} is at {r.number:.4g} A" for pv, r in fresh.items() if not self._setpoints.is_ours(pv, r.number)
-        ]
+        return self._present(_all_valid(self._conditions.fresh(self._setpoints.pvs)))
+
+    def _present(self, readings: dict[str, Reading]) -> Array:
+        """The setpoints among valid readings; errors as :meth:`present_setpoints`."""
+        values = {pv: readings[pv].number for pv in self._setpoints.pvs}
+        foreign = [f"{pv} is at {v:.4g} A" for pv, v in values.items() if not self._setpoints.is_ours(pv, v)]
         if foreign:
             raise WriteFailedError(f"someone else moved: {'; '.join(foreign)}; nothing written")
-        return np.array([fresh[pv].number for pv in self._setpoints.pvs])
+        return np.array(list(values.values()))
 
     def restore(self) -> RestoreReport:
         """Bring every knob of ours back to the snapshot, in steps, verified; what someone else moved stays.
@@ -260,6 +255,13 @@ class GuardedSection:
         if silent:
             raise StaleReadingError("not verified: " + "; ".join(off[pv] for pv in silent))
         raise ReadbackMismatchError("; ".join(off.values()))
+
+
+def _all_valid(readings: dict[str, Reading]) -> dict[str, Reading]:
+    bad = [f"{pv} is {state(r)}" for pv, r in readings.items() if not r.is_valid]
+    if bad:
+        raise StaleReadingError(f"nothing written: {'; '.join(bad)}")
+    return readings
 
 
 def _off(knobs: tuple[Knob, ...] | list[Knob], setpoints: Array, readings: dict[str, Reading]) -> dict[str, str]:

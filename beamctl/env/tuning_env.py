@@ -11,8 +11,8 @@
 -RMS + 0.4 D; the step that reaches the target adds 50 + 3 x steps left; see :mod:`beamctl.task.orbit`.
 
 ### Ends
-``terminated``: RMS below the target, or a fault: the orbit cannot be read (out of range, no beam); the reward is then minus
-the largest believable reading and ``info["fault"]`` says why. ``truncated``: budget of steps spent.
+``terminated``: RMS below the target, or a fault: the orbit cannot be read (out of range, no beam); the reward is then
+minus the largest believable reading and ``info["fault"]`` says why. ``truncated``: budget of steps spent.
 
 ### Start
 ``reset`` re-arms the guard (and draws another simulated machine where it may), reads, moves every corrector by the
@@ -36,6 +36,9 @@ from beamctl.errors import PermitLostError, StaleReadingError
 from beamctl.task.encoding import SLOTS, Normalisation, first_history, next_history, normaliser, spread, trend
 from beamctl.task.orbit import Array, is_reached, orbit_rms, step_reward, success_bonus
 from beamctl.task.problem import OrbitProblem, limited_step
+
+DRAWS = 20
+"""machines to draw before giving up on one that can be read"""
 
 Observation = NDArray[np.float32]
 Action = NDArray[np.float32]
@@ -84,9 +87,22 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; ``options={"machine_seed": n}`` asks for one simulated machine in particular."""
         super().reset(seed=seed)
-        if self._redraw is not None:
-            chosen = (options or {}).get("machine_seed")
-            self._redraw(int(self.np_random.integers(2**31 - 1)) if chosen is None else int(chosen))
+        chosen = (options or {}).get("machine_seed")
+        if self._redraw is None:
+            return self._begin()
+        if chosen is not None:
+            self._redraw(int(chosen))
+            return self._begin()
+        for _ in range(DRAWS):
+            self._redraw(int(self.np_random.integers(2**31 - 1)))
+            try:
+                return self._begin()
+            except (StaleReadingError, PermitLostError):
+                continue  # a machine whose orbit cannot be read as it is found: draw another
+        raise StaleReadingError(f"{DRAWS} machines in a row could not be read as they were found")
+
+    def _begin(self) -> tuple[Observation, dict[str, Any]]:
+        """Arm, read, first trend move, read."""
         self._guard = self._make_guard()
         start = self._guard.arm().setpoint_a
         before = self._guard.reader.measure()

@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from beamctl.agent.manifest import Manifest, TrainingRecord
 from beamctl.agent.policy import TrendPolicyAgent
 from beamctl.env.batched_env import BatchedOrbitEnv
+from beamctl.errors import AgentError
 from beamctl.task.from_description import orbit_problem
 from beamctl.training.export import code_revision, export_agent, policy_module
 from beamctl.training.machines import Site, preset_problem, selection_batch, training_batch
@@ -122,18 +123,20 @@ def train(
         agent_id: name of the agent.
         machine_hash: of the task's section; raw agents are bound to it.
         progress: told of each look.
-        resume: go on from the folder's checkpoint.
+        resume: go on from the folder's checkpoint, which is written at every look (the replay buffer starts empty).
+
+    Raises:
+        AgentError: there is no checkpoint to resume from.
     """
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     batch, problem = training_batch(site, task_name, preset, seed)
     env = OrbitVecEnv(BatchedOrbitEnv(batch, problem, preset.normalisation, preset.observation))
-    checkpoint = folder / CHECKPOINT
-    model = SAC.load(checkpoint, env=env, device="cpu") if resume else make_model(preset, env, seed, folder)
+    model = load_checkpoint(folder, env) if resume else make_model(preset, env, seed, folder)
     tasks = list(site.machine.tasks) if preset.modules == "virtual" else [task_name]
-    keeper = CheckpointKeeper(preset, lambda agent: look_at(site, tasks, preset, agent), progress)
-    model.learn(_env_steps(preset), callback=keeper, log_interval=50, reset_num_timesteps=not resume)
-    model.save(folder / CHECKPOINT)
+    keeper = CheckpointKeeper(preset, lambda agent: look_at(site, tasks, preset, agent), progress, folder / CHECKPOINT)
+    steps_left = max(_env_steps(preset) - (model.num_timesteps if resume else 0), 0)
+    model.learn(steps_left, callback=keeper, log_interval=50, reset_num_timesteps=not resume)
     best = keeper.restore_best()
     record = TrainingRecord(
         preset=preset.name,
@@ -152,6 +155,18 @@ def train(
     (folder / "looks.json").write_text(json.dumps([asdict(one) for one in looks], indent=1) + "\n")
     reached = (one.cpu_s for one in looks if one.success >= 0.99)
     return TrainingResult(folder, manifest, best, looks, next(reached, None))
+
+
+def load_checkpoint(folder: Path, env: VecEnv) -> SAC:
+    """The model of an interrupted training.
+
+    Raises:
+        AgentError: the folder has none.
+    """
+    checkpoint = folder / CHECKPOINT
+    if not checkpoint.is_file():
+        raise AgentError(f"nothing to resume: {checkpoint} does not exist; start without --resume")
+    return SAC.load(checkpoint, env=env, device="cpu")
 
 
 def look_at(site: Site, tasks: list[str], preset: Preset, agent: TrendPolicyAgent) -> tuple[float, float, float, float]:
@@ -180,6 +195,7 @@ class CheckpointKeeper(BaseCallback):
         preset: budget and interval.
         look: judges an agent.
         progress: told of each look.
+        checkpoint: where the model is saved at each look; None: nowhere.
     """
 
     def __init__(
@@ -187,9 +203,12 @@ class CheckpointKeeper(BaseCallback):
         preset: Preset,
         look: Callable[[TrendPolicyAgent], tuple[float, float, float, float]],
         progress: Progress,
+        checkpoint: Path | None = None,
     ) -> None:
         super().__init__()
         self._preset = preset
+        self._checkpoint = checkpoint
+        self._due = preset.evaluate_every
         self._look = look
         self._progress = progress
         self._best: tuple[Look, Mapping[str, torch.Tensor]] | None = None
@@ -199,15 +218,18 @@ class CheckpointKeeper(BaseCallback):
         self._since = time.process_time()
 
     def _on_training_start(self) -> None:
+        self._due = int(self.model._n_updates) + self._preset.evaluate_every
         self._since = time.process_time()
 
     def _on_step(self) -> bool:
         updates = int(self.model._n_updates)
         self._follow(updates)
-        due = (len(self.looks) + 1) * self._preset.evaluate_every
-        if updates >= due:
+        if updates >= self._due:
+            self._due += self._preset.evaluate_every
             self._training_cpu_s += time.process_time() - self._since
             self._judge(updates)
+            if self._checkpoint is not None:
+                self.model.save(self._checkpoint)
             self._since = time.process_time()
         return updates < self._preset.updates
 

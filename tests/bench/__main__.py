@@ -3,10 +3,18 @@
 import sys
 import time
 
-from tests.bench import bench_channel_access, bench_environment, bench_learning, bench_loop, bench_simulator
+from tests.bench import (
+    bench_channel_access,
+    bench_environment,
+    bench_learning,
+    bench_loop,
+    bench_lpi,
+    bench_simulator,
+)
 
 BENCHES = {
     "simulator": bench_simulator.main,
+    "lpi": bench_lpi.main,
     "environment": bench_environment.main,
     "access": bench_channel_access.main,
     "loop": bench_loop.main,

@@ -1,4 +1,4 @@
-"""Every beamctl command in the documentation exists, with the options that are shown; links and pictures lead somewhere."""
+"""Every beamctl command in the documentation exists with the options shown; links and pictures lead somewhere."""
 
 import re
 import shlex

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -208,7 +209,7 @@ def heal(rig) -> None:
 class TestBadData:
     """Nothing is written while anything is in doubt; when it is good again, all goes on."""
 
-    CASES = [
+    CASES: ClassVar = [
         *[(kind, "heartbeat") for kind in BREAK],
         *[(kind, "current") for kind in BREAK if kind != "frozen"],
         *[(kind, "readback") for kind in ("silent", "not_finite", "invalid")],

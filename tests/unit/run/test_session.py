@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from beamctl.agent.least_squares import BoxLeastSquaresAgent, SvdAgent
 from beamctl.engine.restore import RestoreOutcome
 from beamctl.errors import (
+    AgentError,
     BeamControlError,
     ChannelConnectionError,
     PermitLostError,
@@ -24,6 +26,8 @@ from beamctl.run.events import Advice, Armed, Held, Outcome, Restored, Stepped
 from beamctl.run.progress import NO_GAIN_STEPS
 
 ROOT = Path(__file__).parents[3]
+WHEN = ["before", "after"]
+INJECTED = [KeyboardInterrupt, OSError, ChannelConnectionError]
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True) | st.just(float("1e400")) | st.floats(-30, 30)
 
 
@@ -134,11 +138,11 @@ class TestAdvise:
         assert advice.predicted_rms_mm < advice.rms_mm
 
     def test_nor_with_a_bad_agent(self, rig, proposer):
-        for proposal in ([[math.nan] * 10], [[1.0] * 9], [[1e300] * 10]):
-            try:
+        for proposal in ([[math.nan] * 10], [[1.0] * 9], None):
+            with pytest.raises(AgentError, match="proposed"):
                 rig.run(proposer(lambda _, p=proposal: p)).advise()
-            except BeamControlError as error:
-                assert "proposed" in str(error)
+        _, advice = rig.run(proposer(lambda _: [[1e300] * 10])).advise()
+        assert np.abs(advice.proposed_a - advice.setpoint_a).max() <= rig.knobs[0].step
         assert rig.puts == []
 
 
@@ -186,7 +190,7 @@ class TestAgents:
             assert result.final_rms_mm < result.initial_rms_mm
         return result
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(proposals=st.lists(st.lists(NUMBERS, min_size=10, max_size=10), min_size=1, max_size=12))
     def test_any_numbers(self, make_rig, proposer, proposals):
         rig, queue = make_rig(), list(proposals)
@@ -307,7 +311,7 @@ class TestEnds:
 class TestHold:
     """Bad data: nothing is written while it is bad, the run goes on when it is good again."""
 
-    BREAK = {
+    BREAK: ClassVar = {
         "permit low": lambda rig: rig.permit(False),
         "no beam": lambda rig: rig.faults.stuck.update({rig.layout.current: 0.0}),
         "current NaN": lambda rig: rig.faults.not_finite.add(rig.layout.current),
@@ -335,7 +339,7 @@ class TestHold:
         f.frozen = False
         rig.permit(True)
 
-    @pytest.mark.parametrize("moment_s", [0.0, 0.3, 0.75])
+    @pytest.mark.parametrize("moment_s", [0.0, 0.75])
     @pytest.mark.parametrize("kind", BREAK)
     def test_goes_on_when_good_again(self, rig, kind, moment_s):
         """Broken some time after a measurement: before, while and after the next ramp."""
@@ -496,14 +500,19 @@ class TestFailures:
 
 
 class TestAtAnyMoment:
-    """Whatever happens at the n-th call of the engine, for each n: restored, or told otherwise."""
+    """Whatever happens at the n-th call of the engine, for each n: restored, or told otherwise.
+
+    The quick sweeps take every seventh or ninth call, those marked slow take all.
+    """
 
     def calls_of_a_run(self, make_rig) -> int:
         rig = make_rig()
         assert rig.run().execute().outcome is Outcome.REACHED
         return len(rig.engine.calls)
 
-    @pytest.mark.parametrize(("when", "stride"), [("before", 2), ("after", 3)])
+    @pytest.mark.parametrize(
+        ("when", "stride"), [("before", 7), ("after", 9), *[pytest.param(w, 1, marks=pytest.mark.slow) for w in WHEN]]
+    )
     def test_abort(self, make_rig, when, stride):
         aborted = 0
         calls = range(1, self.calls_of_a_run(make_rig) + 1, stride)
@@ -520,7 +529,7 @@ class TestAtAnyMoment:
             assert rig.breaches() == []
         assert aborted > 0.8 * len(calls)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(at=st.floats(0.0, 12.0))
     def test_abort_at_any_time(self, make_rig, at):
         rig = make_rig()
@@ -533,12 +542,8 @@ class TestAtAnyMoment:
     @pytest.mark.parametrize(
         ("error", "when", "stride"),
         [
-            (KeyboardInterrupt, "before", 1),
-            (KeyboardInterrupt, "after", 3),
-            (OSError, "before", 3),
-            (OSError, "after", 4),
-            (ChannelConnectionError, "before", 3),
-            (ChannelConnectionError, "after", 4),
+            *[(error, when, 9) for error in INJECTED for when in WHEN],
+            *[pytest.param(error, when, 1, marks=pytest.mark.slow) for error in INJECTED for when in WHEN],
         ],
     )
     def test_an_exception(self, make_rig, error, when, stride):
@@ -565,10 +570,10 @@ class TestAtAnyMoment:
                     (RestoreOutcome.RESTORED, RestoreOutcome.UNTOUCHED)}  # fmt: skip
             assert rig.off() == told == set(), (n, rig.engine.calls[n - 1])
 
-    @pytest.mark.parametrize("gap", [1, 2, 3, 7])
+    @pytest.mark.parametrize("gap", [1, 2, 5])
     def test_two_interrupts(self, make_rig, gap):
         """The second one, in the restore, does not stop it."""
-        for n in range(20, self.calls_of_a_run(make_rig) + 1, 6):
+        for n in range(20, self.calls_of_a_run(make_rig) + 1, 11):
             rig = make_rig()
 
             def fail(call, name, n=n):

@@ -11,7 +11,7 @@ from stable_baselines3 import SAC
 
 from beamctl.agent.registry import AgentFolder, Registry, load_agent, verified_policy
 from beamctl.env.batched_env import BatchedOrbitEnv
-from beamctl.errors import IncompatibleAgentError
+from beamctl.errors import AgentError, IncompatibleAgentError
 from beamctl.task.from_description import orbit_problem
 from beamctl.task.problem import OrbitView
 from beamctl.training.export import golden_observations, policy_module
@@ -144,6 +144,10 @@ class TestSeeds:
 
 
 class TestResume:
+    def test_says_that_there_is_nothing_to_resume(self, small_training, small_raw, tmp_path):
+        with pytest.raises(AgentError, match="nothing to resume"):
+            small_training(small_raw, folder=tmp_path, resume=True)
+
     def test_goes_on_from_the_checkpoint(self, raw, small_training, small_raw, tmp_path):
         shutil.copy(raw.folder / CHECKPOINT, tmp_path / CHECKPOINT)
         result = small_training(replace(small_raw, updates=360), folder=tmp_path, resume=True)
