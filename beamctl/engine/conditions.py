@@ -5,7 +5,7 @@ changed lately, and everything else is asked for over the network, so that a val
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from beamctl.engine.base import Engine, Reading, Severity
 from beamctl.engine.layout import SectionLayout
