@@ -101,9 +101,7 @@ def main() -> None:
         finally:
             engine.close()
     own = [1e3 * ((b[0] - a[0]) - (b[1] - a[1])) for a, b in pairwise(marks[1:])]
-    print(
-        f"own time per step over Channel Access: median {median(own):.1f} ms, worst {max(own):.1f} ms (bar {BAR_MS:.0f} ms)"
-    )
+    print(f"own time per step: median {median(own):.1f} ms, worst {max(own):.1f} ms   (bar {BAR_MS:.0f} ms)")
 
 
 if __name__ == "__main__":
