@@ -68,6 +68,10 @@ def _isolate() -> list[int]:
 
 
 _free: list[int] = _isolate()
+
+# Whoever starts the tests in the background may have signals ignored, which processes under test would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 _running: list["IocProcess"] = []
 
 

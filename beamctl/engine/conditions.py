@@ -147,37 +147,41 @@ class Conditions:
                 raise ChannelConnectionError(f"connection lost to: {', '.join(lost)}") from error
             raise StaleReadingError(f"connected, but silent: {error}") from error
 
-    def check_scanned(self, pvs: Sequence[str]) -> None:
-        """That scanned records go on being scanned: recent updates, or else a time stamp that moves.
+    def scanned(self, pvs: Sequence[str]) -> dict[str, Reading]:
+        """Readings of scanned records: the last updates where they are recent, else fresh ones whose stamp moves.
 
         Raises:
             StaleReadingError: nothing new for as long as the heartbeat may stand still.
+            ChannelConnectionError: a PV was lost.
         """
         now, limit = self._engine.clock.now(), self._layout.heartbeat_max_age_s
         latest = self._engine.latest(pvs)
-        self._see_change([pv for pv in pvs if now - latest[pv].received > limit / 2], lambda r: r.stamp)
+        quiet = [pv for pv, r in latest.items() if not (r.connected and now - r.received <= limit / 2)]
+        return latest | self._see_change(quiet, lambda r: r.stamp)
 
     def _check_noise(self, pv: str) -> None:
-        """That a value with noise goes on changing; errors as :meth:`check_scanned`."""
+        """That a value with noise goes on changing; errors as :meth:`scanned`."""
         updates = self._updates(pv, self._engine.latest([pv])[pv].seq - FEW)
         is_recent = self._engine.clock.now() - updates[-1].received <= self._layout.heartbeat_max_age_s / 2
         if not (is_recent and (len(updates) == 1 or len({u.value for u in updates}) > 1)):
             self._see_change([pv], lambda r: r.number)
 
-    def _see_change(self, suspects: list[str], pulse: Callable[[Reading], float]) -> None:
-        """Look at each until its pulse changes."""
-        if not suspects:
-            return
+    def _see_change(self, pvs: Sequence[str], pulse: Callable[[Reading], float]) -> dict[str, Reading]:
+        """Look at each until its pulse changes; the last readings."""
+        if not pvs:
+            return {}
         clock, limit = self._engine.clock, self._layout.heartbeat_max_age_s
         self.check_heartbeat()
-        first = self.fresh(suspects)
+        first = self.fresh(pvs)
         deadline = clock.now() + limit / 2
-        while suspects:
+        while True:
+            clock.sleep(LIFE_POLL_S)
+            now = self.fresh(pvs)
+            suspects = [pv for pv in pvs if pulse(now[pv]) == pulse(first[pv])]
+            if not suspects:
+                return now
             if clock.now() >= deadline:
                 raise StaleReadingError(f"frozen, not changed for {limit:g} s: {', '.join(suspects)}")
-            clock.sleep(LIFE_POLL_S)
-            now = self.fresh(suspects)
-            suspects = [pv for pv in suspects if pulse(now[pv]) == pulse(first[pv])]
 
     def _updates(self, pv: str, since: int) -> list[Reading]:
         """What arrived after update ``since``, as far as it is kept, without waiting."""

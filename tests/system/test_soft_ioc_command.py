@@ -1,5 +1,6 @@
 """``python -m ioc`` as a process: what it says, where it listens, how it ends."""
 
+import contextlib
 import json
 import os
 import re
@@ -129,7 +130,8 @@ def test_it_dies_with_its_parent(start):
     with socket.create_connection(("127.0.0.1", says["port"])) as connection:
         parent.kill()
         connection.settimeout(PATIENCE_S)
-        assert connection.recv(1) == b""
+        with contextlib.suppress(ConnectionResetError):  # the kernel may close either way
+            assert connection.recv(1) == b""
 
 
 def test_a_port_in_use_is_refused(start):
