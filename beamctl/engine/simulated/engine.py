@@ -78,6 +78,7 @@ class SimulatedEngine:
         self.clock = VirtualClock(self._pass_time)
         self._period = 1.0 / plant.machine.types.bpm.rate.value
         self._history: dict[str, deque[Reading]] = {}
+        self._sections: set[str] = set()
         self._outstanding: dict[str, float] = {}
         self._unsent: dict[str, float] = {}
         self._to_next_shot = self._period
@@ -89,7 +90,8 @@ class SimulatedEngine:
             raise ChannelConnectionError(f"no answer within {timeout_s:g} s from: {', '.join(missing)}")
         new = [pv for pv in pvs if pv not in self._history]
         self._history.update({pv: deque(maxlen=HISTORY) for pv in new})
-        shot = self.plant.shot()
+        self._sections = {self.plant.channels[pv].section for pv in self._history}
+        shot = self.plant.shot(self._sections)
         for pv in new:
             self._append(pv, shot[pv] if pv in shot else Sample(self.plant.setpoint(pv)))
 
@@ -214,7 +216,7 @@ class SimulatedEngine:
             self.plant.advance(self._to_next_shot)
             seconds -= self._to_next_shot
             self._to_next_shot = self._period
-            self._publish(self.plant.shot())
+            self._publish(self.plant.shot(self._sections))
             self._publish_foreign()
         if seconds > 0:
             self.plant.advance(seconds)

@@ -8,6 +8,7 @@ Each section receives its own incoming beam: the warm sections between the cryom
 
 import itertools
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,14 +144,20 @@ class Plant:
             return constants[channel.role]
         return float(self._ramp(channel).target[channel.index])
 
-    def shot(self) -> dict[str, Sample]:
-        """One reading of every instrument: readbacks, BPMs, currents, heartbeat."""
+    def shot(self, sections: Collection[str] | None = None) -> dict[str, Sample]:
+        """One reading of every instrument: readbacks, BPMs, currents, heartbeat.
+
+        Args:
+            sections: whose instruments are looked at; all unless told.
+        """
         samples: dict[str, Sample] = {}
         beam = self.machine.beam.current.value if self._permit else 0.0
         floor = self.machine.types.current_monitor.beam_floor.value
         for name, section in self.sections.items():
             upstream = beam
             beam = beam * section.transmission()
+            if sections is not None and name not in sections:
+                continue
             bpms = self._bpm_readings(name, section) if beam >= floor else None
             currents = [self._current(upstream), self._current(beam)]
             readbacks = {d: self._readbacks(name, d, ramp) for d, ramp in section.ramps.items()}
