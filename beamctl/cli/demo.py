@@ -19,7 +19,7 @@ from beamctl.cli.app import EXIT_NOT_REACHED, app, deployment
 from beamctl.cli.display import result_line
 from beamctl.cli.tune import as_object, tune_once
 from beamctl.errors import ChannelConnectionError
-from beamctl.run.events import RunResult
+from beamctl.run.events import Outcome, RunResult
 from beamctl.wiring import DEFAULT_AGENT, Deployment, epics_engine
 
 START_LIMIT_S = 30.0
@@ -44,6 +44,8 @@ def demo(
             for task in d.machine.tasks:
                 results[task], _ = tune_once(d, task, "tbsac", DEFAULT_AGENT, None, None, console, engine=engine)
                 console.print(result_line(results[task]))
+                if results[task].outcome is Outcome.ABORTED:
+                    break
         finally:
             engine.close()
     out.mkdir(parents=True, exist_ok=True)
