@@ -115,13 +115,13 @@ def restore_table(event: Restored) -> Table:
 
 def result_line(result: RunResult) -> Text:
     """One sentence at the end."""
+    if result.outcome is Outcome.ADVISED:
+        return Text(f"advice only: RMS {result.initial_rms_mm:.3f} mm now, nothing was written.", "bold")
     colour = "bold green" if result.outcome is Outcome.REACHED else "bold yellow"
     where = "snapshot restored" if result.restored else "setting kept"
     if result.outcome in (Outcome.FAILED, Outcome.ABORTED) and not result.restored:
         where = "SNAPSHOT NOT FULLY RESTORED, see the table"
         colour = "bold red"
-    if result.outcome is Outcome.ADVISED:
-        where = "nothing written"
     return Text(
         f"{result.outcome.value}: {result.initial_rms_mm:.3f} -> {result.final_rms_mm:.3f} mm in {result.steps} steps, "
         f"{result.writes} writes, {where}. {result.reason}.",
