@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from beamctl.cli.app import app, deployment
-from beamctl.machine.description import MachineDescription
-from beamctl.machine.loader import load_machine
+from beamctl.errors import UnknownNameError
+from beamctl.machine.loader import KINDS, load_machine
 
 machine_app = typer.Typer(help="Check machine descriptions.", no_args_is_help=True)
 app.add_typer(machine_app, name="machine")
@@ -17,15 +17,17 @@ app.add_typer(machine_app, name="machine")
 
 @app.command()
 def tasks(context: typer.Context) -> None:
-    """List what can be tuned."""
+    """List what can be tuned, and by whom."""
     d = deployment(context)
-    table = Table(title=f"{d.machine.title}, {d.ion.name}", title_justify="left")
-    for column in ("task", "what", "section", "correctors", "BPMs", "target", "budget"):
+    table = Table(title=", ".join(m.title for m in d.machines), title_justify="left")
+    for column in ("task", "what", "section", "knobs", "read", "goal", "budget", "algorithms"):
         table.add_column(column, overflow="fold")
-    for name, task in d.machine.tasks.items():
+    for name in d.tasks:
+        kit = d.kit(name)
+        f = kit.facts
         table.add_row(
-            name, task.title, task.section, str(len(task.correctors)), str(len(task.bpms)),
-            f"{task.target_mm:g} mm", f"{task.max_steps} steps",
+            name, f.title, f"{f.machine} {f.section}", str(f.knobs), f.instruments, f.goal, f"{f.max_steps} steps",
+            ", ".join(kit.algorithms),
         )  # fmt: skip
     Console().print(table)
 
@@ -40,6 +42,10 @@ def check(
 
 
 @machine_app.command()
-def schema() -> None:
+def schema(
+    kind: Annotated[str, typer.Argument(help="linac or injector.")] = "linac",
+) -> None:
     """Print the JSON Schema of machine descriptions, for editors."""
-    typer.echo(json.dumps(MachineDescription.model_json_schema(), indent=1))
+    if kind not in KINDS:
+        raise UnknownNameError("kind of machine", kind, KINDS)
+    typer.echo(json.dumps(KINDS[kind][0].model_json_schema(), indent=1))
