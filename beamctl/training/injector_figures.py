@@ -206,7 +206,7 @@ def draw_voltage(voltage: Array, cases: dict[str, Array], cells: CellTable, path
         ax.plot(voltage, 100 * values, style, color=colour, markersize=4, label=name)
     ax.axvline(1.0, color=RED, linestyle=":", linewidth=1.2, label=f"design, {kilovolts:g} kV")
     least = math.cos(final_phase_rad)
-    text = f"cos φs = {least:.3f}: no particle keeps up below"
+    text = f"cos φs = {least:.3f}: below, no phase keeps up on the axis"
     ax.axvline(least, color=DARK, linestyle="-.", linewidth=1.2, label=text)
     ax.set(xlabel="vane voltage / design", ylabel="transmitted by the RFQ (%)", ylim=(0, 102))
     ax.grid(alpha=0.3)
@@ -237,9 +237,10 @@ def _figure(rows: int, columns: int, height: float, *, sharex: bool = False, sha
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    return plt.subplots(
+    figure, axes = plt.subplots(
         rows, columns, figsize=(INCHES, height), sharex=sharex, sharey=sharey, squeeze=False, layout="constrained"
     )
+    return figure, axes
 
 
 def _pale() -> Any:

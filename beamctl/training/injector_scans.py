@@ -63,7 +63,7 @@ class Landscape:
 
     def families(self) -> list[Family]:
         """Matched families, the one with the largest current first."""
-        regions, count = label(self.eta > FAMILY)
+        regions, count = label(self.eta > FAMILY, np.ones((3, 3)))  # the ridges are narrow: diagonals count
         found = []
         for region in range(1, count + 1):
             inside = regions == region
