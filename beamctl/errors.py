@@ -10,7 +10,10 @@
     │   ├── WriteFailedError         a put was refused or altered by the IOC, or its outcome is unknown
     │   ├── ReadbackMismatchError    the power supply does not follow its setpoint
     │   ├── PermitLostError          beam permit low, beam gone, or wrong machine
-    │   └── NotSimulatedError        something that only a simulated machine may be asked to do
+    │   ├── NotSimulatedError        something that only a simulated machine may be asked to do
+    │   ├── ForeignWriteError        a setpoint holds what this run has neither found nor written
+    │   ├── JournalError             a put could not be written down first, so it was not sent
+    │   └── HaltedError              a person has frozen the run: nothing may be written, not even a restore
     ├── AgentError
     │   └── IncompatibleAgentError   hash, layout or machine of an exported agent does not fit
     ├── NoValidReadingError          no BPM is usable
@@ -83,6 +86,18 @@ class PermitLostError(EngineError):
 
 class NotSimulatedError(EngineError):
     """Refused because the machine does not say that it is simulated."""
+
+
+class ForeignWriteError(EngineError):
+    """Somebody else moved a knob of the run."""
+
+
+class JournalError(EngineError):
+    """An intent could not be made durable."""
+
+
+class HaltedError(EngineError):
+    """No put may be sent any more."""
 
 
 class AgentError(BeamControlError):
