@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -17,6 +18,11 @@ def canonical(value: object) -> str:
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def utc_text(time: datetime) -> str:
+    """Fixed width, microseconds, UTC."""
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
@@ -26,6 +32,8 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(json.dumps(float(value)))
+    if isinstance(value, datetime):
+        return utc_text(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

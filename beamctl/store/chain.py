@@ -8,10 +8,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from beamctl.store.columns import utc_text
+from beamctl.store.canonical import utc_text
 from beamctl.store.schema import ChainRow, EventRow
 
 GENESIS = "0" * 64
@@ -78,7 +79,7 @@ def verify_chain(connection: Connection, noted: ChainEnd | None = None) -> Chain
     return ChainReport(count, end, fault)
 
 
-def _fault(row: Row[tuple[EventRow]], last: ChainEnd) -> str:
+def _fault(row: Row[Any], last: ChainEnd) -> str:
     """What is wrong with one event; empty where nothing is."""
     seq, previous = row.seq, row.previous
     if seq != last.seq + 1:

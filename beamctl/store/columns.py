@@ -2,14 +2,14 @@
 
 import json
 import struct
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Dialect, Enum, LargeBinary, String, Text
 from sqlalchemy.types import TypeDecorator
 
-from beamctl.store.canonical import canonical
+from beamctl.store.canonical import canonical, utc_text
 
 _DOUBLE = struct.Struct(">d")
 
@@ -33,7 +33,7 @@ class ExactFloat(TypeDecorator[float]):
 
 
 class Utc(TypeDecorator[datetime]):
-    """Wall clock time as ``2026-01-31T12:00:00.000000Z``: sorts as text, hashes as text; for people, never judged by."""
+    """Wall clock time as ``2026-01-31T12:00:00.000000Z``: sorts and hashes as text; nothing is judged by it."""
 
     impl = String(27)
     cache_ok = True
@@ -45,11 +45,6 @@ class Utc(TypeDecorator[datetime]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
         """From the database."""
         return None if value is None else datetime.fromisoformat(value)
-
-
-def utc_text(time: datetime) -> str:
-    """Fixed width, microseconds, UTC."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class CanonicalJson(TypeDecorator[Any]):

@@ -47,6 +47,7 @@ class Database:
         self.read_only = read_only
         self.file = Path(str(self.url.database)).absolute() if self.is_sqlite else None
         self._engine = self._postgresql() if self.file is None else self._sqlite(self.file)
+        self._writing = self._engine.execution_options(**{_WRITES: True})
 
     @property
     def is_sqlite(self) -> bool:
@@ -65,10 +66,8 @@ class Database:
 
         On SQLite the one writer of the file from the start; errors as :func:`beamctl.store.faults.translated`.
         """
-        with translated(self.name), self._engine.connect() as connection:
-            connection = connection.execution_options(**{_WRITES: True})
-            with connection.begin():
-                yield connection
+        with translated(self.name), self._writing.connect() as connection, connection.begin():
+            yield connection
 
     @contextmanager
     def raw(self) -> Iterator[Any]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Row, bindparam, func, insert, or_, select, true, update
 
@@ -150,6 +151,6 @@ def _of(run: int | None) -> ColumnElement[bool]:
     return true() if run is None else IntentRow.run == run
 
 
-def _intent(row: Row[tuple[IntentRow]]) -> Intent:
+def _intent(row: Row[Any]) -> Intent:
     found = row._mapping
     return Intent(**{**found, "held": math.nan if found["held"] is None else found["held"]})
