@@ -207,12 +207,12 @@ class SimulatedRig(Rig):
         if self._plant is not None:
             return
         from beamctl.engine.simulated.engine import Faults
-        from beamctl.engine.simulated.plant import Plant
+        from beamctl.engine.simulated.linac_plant import LinacPlant
         from beamctl.machine.loader import load_ion, load_machine
 
         machine = load_machine("cafe2")
         ion = load_ion(machine.ion)
-        self._plant = Plant(machine, (ion, ion), "err5", seed=1)
+        self._plant = LinacPlant(machine, (ion, ion), "err5", seed=1)
         correctors = machine.sections["cm1"].correctors
         bpms = machine.sections["cm1"].bpms
         setpoints = tuple(c.setpoint for c in correctors[:3])

@@ -12,9 +12,9 @@ import pytest
 
 from beamctl.agent.least_squares import BoxLeastSquaresAgent
 from beamctl.engine.guarded import GuardedSection
-from beamctl.engine.simulated.channels import Role
+from beamctl.engine.simulated.channel import Role
 from beamctl.engine.simulated.engine import Faults, SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.run.session import OrbitRun
 from beamctl.settings import Settings
 from beamctl.wiring import Deployment
@@ -86,7 +86,7 @@ class Rig:
 
     def __init__(self, task: str = "cm1-orbit", scenario: str = SCENARIO, seed: int = SEED) -> None:
         self.faults = Faults()
-        self.plant = Plant(D.machine, (D.design, D.ion), scenario, seed)
+        self.plant = LinacPlant(D.machine, (D.design, D.ion), scenario, seed)
         names = list(D.machine.sections)
         for behind in names[names.index(D.task(task).section) + 1 :]:
             del self.plant.sections[behind]  # nobody looks at them

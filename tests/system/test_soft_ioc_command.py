@@ -28,13 +28,13 @@ PATIENCE_S = 60.0
 
 FAILING_IOC = """
 import sys
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from ioc.__main__ import app
-sound, shots = Plant.shot, iter(range(3))
+sound, shots = LinacPlant.shot, iter(range(3))
 def shot(self):
     next(shots)
     return sound(self)
-Plant.shot = shot
+LinacPlant.shot = shot
 app(["--die-with-parent", "--port", "0"])
 """
 PARENT = """
@@ -46,11 +46,11 @@ for line in ioc.stdout:
 LOADED = """
 import sys
 import ioc.__main__, ioc.server, ioc.plant_clock, ioc.records
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.machine.loader import load_ion, load_machine
 machine = load_machine("cafe2")
 ion = load_ion(machine.ion)
-Plant(machine, (ion, ion), "err5", 1).shot()
+LinacPlant(machine, (ion, ion), "err5", 1).shot()
 print(" ".join(sys.modules))
 """
 
