@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 
 MA = 1e3
 """mA per A"""
+START_ROUNDS = 400
+"""settings tried at most, half a millisecond each, for a start; 5 to 25 on average"""
 
 
 class InjectorPlant(MachinePlant[InjectorDescription]):
@@ -112,7 +114,7 @@ class InjectorPlant(MachinePlant[InjectorDescription]):
             return np.array([self._run(one) for one in tried_a]) / self.injector.source.current_a
 
         lo, hi = knob_limits(self.machine)
-        return np.asarray(find_starts(shares, 1, lo, hi, self._errors.start_transmission, rng)[0])
+        return np.asarray(find_starts(shares, 1, lo, hi, self._errors.start_transmission, rng, START_ROUNDS)[0])
 
     def _run(self, current_a: Array) -> tuple[float, float]:
         """True ACCT and MFC1 current, A, at supply currents in A."""
