@@ -47,11 +47,9 @@ for line in ioc.stdout:
 LOADED = """
 import sys
 import ioc.__main__, ioc.server, ioc.plant_clock, ioc.records
-from beamctl.engine.simulated.linac_plant import LinacPlant
-from beamctl.machine.loader import load_ion, load_machine
-machine = load_machine("cafe2")
-ion = load_ion(machine.ion)
-LinacPlant(machine, (ion, ion), "err5", 1).shot()
+from beamctl.engine.simulated.factory import make_plant
+from beamctl.machine.loader import load_machine
+make_plant([load_machine("cafe2")], None, ["err5"], 1).shot()
 print(" ".join(sys.modules))
 """
 
