@@ -16,8 +16,9 @@ def ioc(context: typer.Context) -> None:
     """Run simulated machines that answer Channel Access (beamctl ioc --help for its options)."""
     settings = deployment(context).settings
     inherited = ["--prefix", settings.prefix]
-    if not any(argument.partition("=")[0] == "--machine" for argument in context.args):
-        inherited += ["--machine", settings.machine]
+    is_named = any(argument.partition("=")[0] == "--machine" for argument in context.args)
+    for name in () if is_named else settings.machine:
+        inherited += ["--machine", name]
     if settings.ion is not None:
         inherited += ["--ion", settings.ion]
     sys.stdout.flush()
