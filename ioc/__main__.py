@@ -101,7 +101,7 @@ def main(
 
     \b
     Scenarios of an injector, which is found at a poor setting in all of them:
-      ideal        no error, no noise, no H2+
+      ideal        no error and no H2+; the monitors have their noise and nothing else
       nominal      errors, noise, drift and missed pulses as described
       shifted      nominal, with every error range 1.75 times as wide and twice the noise
       reversed     nominal, and a corrector of the opposite polarity
