@@ -23,7 +23,7 @@ from beamctl.training.machines import Site, preset_problem, selection_batch, tra
 from beamctl.training.network import TrendExtractor
 from beamctl.training.presets import Preset
 from beamctl.training.rollout import rollout
-from beamctl.training.vec_env import OrbitVecEnv
+from beamctl.training.vec_env import BatchVecEnv
 
 DEEP_TARGET_MM = 0.2
 """checkpoints are also judged by how well they go on to this RMS"""
@@ -131,7 +131,7 @@ def train(
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     batch, problem = training_batch(site, task_name, preset, seed)
-    env = OrbitVecEnv(BatchedOrbitEnv(batch, problem, preset.normalisation, preset.observation))
+    env = BatchVecEnv(BatchedOrbitEnv(batch, problem, preset.normalisation, preset.observation))
     model = load_checkpoint(folder, env) if resume else make_model(preset, env, seed, folder)
     tasks = list(site.machine.tasks) if preset.modules == "virtual" else [task_name]
     keeper = CheckpointKeeper(preset, lambda agent: look_at(site, tasks, preset, agent), progress, folder / CHECKPOINT)

@@ -142,7 +142,7 @@ class InjectorBatch:
 
     def true_ma(self, setpoint_a: Array, rows: Index | slice = ALL) -> Array:
         """True ACCT and MFC1 current, mA, shape (rows, 2); setpoints in A, shape (rows, 6)."""
-        machines = self._rows.machines if rows == ALL else self._rows.machines.take(rows)
+        machines = self._rows.machines if isinstance(rows, slice) else self._rows.machines.take(rows)
         return np.asarray(MA * self._model.currents_a(machines, setpoint_a * self._scale))
 
     def read_ma(self, setpoint_a: Array, rows: Index | slice = ALL) -> Array:
