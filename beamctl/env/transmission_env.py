@@ -16,7 +16,6 @@ from beamctl.task.transmission_encoding import (
     COLUMNS,
     KNOBS,
     ROWS,
-    Episode,
     KnobScale,
     encode,
     first_episode,

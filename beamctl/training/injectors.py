@@ -3,6 +3,8 @@
 As in :mod:`beamctl.training.machines`, every set comes from its own branch of the seed.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,13 @@ from beamctl.engine.simulated.injector_batch import InjectorBatch, Population
 from beamctl.engine.simulated.injector_scenarios import find_injector_scenario
 from beamctl.machine.injector import InjectorDescription
 from beamctl.task.transmission_problem import TransmissionProblem
+from beamctl.training.transmission_presets import TransmissionPreset
 from simulators.diagnostics import median_noise_factor
 from simulators.survival import SurvivalTable, survival_table
 
 SELECTION_SEED = 20_230_514
-_TRAIN, _SELECT, _REPORT = range(3)
+"""seed of the fixed machines that choose the checkpoint"""
+_TRAIN, _STEPS, _REPORT, _SELECT = range(10, 14)
 
 
 def injector_problem(
@@ -47,22 +51,55 @@ def survival(machine: InjectorDescription, folder: Path | None) -> SurvivalTable
     return survival_table(rfq_parameters(machine), folder)
 
 
-def rng_of(seed: int, branch: int) -> np.random.Generator:
-    """One branch of a seed."""
-    return np.random.default_rng(np.random.SeedSequence([seed, branch, 7]))
-
-
 def training_injectors(
-    machine: InjectorDescription, populations: list[Population], table: SurvivalTable, seed: int, n: int
+    machine: InjectorDescription, preset: TransmissionPreset, table: SurvivalTable, seed: int
 ) -> InjectorBatch:
-    """Machines to train on."""
-    return InjectorBatch(machine, populations, rng_of(seed, _TRAIN), n, table)
+    """Machines to train on: free orbit, fixed orbit, and some without beam."""
+    usual = find_injector_scenario(machine, preset.scenario)
+    populations = [
+        Population(usual, 1.0 - preset.fixed_orbit_share - preset.dark_share),
+        Population(usual, preset.fixed_orbit_share, fixed_orbit=True),
+        Population(replace(usual, start_transmission=None), preset.dark_share),
+    ]
+    return InjectorBatch(machine, populations, _rng(seed, _TRAIN), preset.n_envs, table)
+
+
+def step_limits(seed: int) -> np.random.Generator:
+    """What the step limits of training episodes are drawn with."""
+    return _rng(seed, _STEPS)
 
 
 def report_injectors(
-    machine: InjectorDescription, scenario: str, seed: int, n: int, *, fixed_orbit: bool = False,
-    table: SurvivalTable | None = None,
-) -> InjectorBatch:  # fmt: skip
-    """Machines that a report is made on, with the tracker."""
-    one = Population(find_injector_scenario(machine, scenario), fixed_orbit=fixed_orbit)
-    return InjectorBatch(machine, [one], rng_of(seed, _REPORT), n, table)
+    machine: InjectorDescription, scenario: str, seed: int, n: int, *, fixed_orbit: bool = False
+) -> InjectorBatch:
+    """Machines that a report is made on, with the tracker behind the LEBT."""
+    population = Population(find_injector_scenario(machine, scenario), fixed_orbit=fixed_orbit)
+    return InjectorBatch(machine, [population], _rng(seed, _REPORT), n)
+
+
+class FixedMachines:
+    """The machines that choose a checkpoint: the same ones, with the same noise, at every look and in every training.
+
+    Args:
+        machine: the injector.
+        preset: their scenario and number.
+        table: the RFQ.
+    """
+
+    def __init__(self, machine: InjectorDescription, preset: TransmissionPreset, table: SurvivalTable) -> None:
+        self._sets = []
+        for fixed_orbit in (False, True):
+            population = Population(find_injector_scenario(machine, preset.scenario), fixed_orbit=fixed_orbit)
+            rng = _rng(SELECTION_SEED, _SELECT + fixed_orbit)
+            batch = InjectorBatch(machine, [population], rng, preset.selection_machines, table)
+            self._sets.append((batch, injector_problem(machine, solenoids_only=fixed_orbit)))
+
+    def sets(self) -> Iterator[tuple[InjectorBatch, TransmissionProblem]]:
+        """Machines and problem with free orbit, then with fixed orbit."""
+        for batch, problem in self._sets:
+            batch.restart(np.random.default_rng(SELECTION_SEED))
+            yield batch, problem
+
+
+def _rng(seed: int, branch: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence([seed, branch]))

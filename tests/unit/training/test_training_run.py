@@ -15,8 +15,9 @@ from beamctl.errors import AgentError, IncompatibleAgentError
 from beamctl.task.from_description import orbit_problem
 from beamctl.task.problem import OrbitView
 from beamctl.training.export import golden_observations, policy_module
+from beamctl.training.learner import CHECKPOINT, CheckpointKeeper, make_model
 from beamctl.training.machines import training_batch
-from beamctl.training.train import CHECKPOINT, CheckpointKeeper, look_at, make_model, train
+from beamctl.training.train import orbit_judge, train
 from beamctl.training.vec_env import BatchVecEnv
 
 HASH = "c" * 64
@@ -28,7 +29,7 @@ def trained_in_memory(site, preset, seed=5):
     env = BatchVecEnv(BatchedOrbitEnv(batch, problem, preset.normalisation, preset.observation))
     model = make_model(preset, env, seed, None)
     tasks = list(site.machine.tasks) if preset.modules == "virtual" else ["cm1-orbit"]
-    keeper = CheckpointKeeper(preset, lambda agent: look_at(site, tasks, preset, agent), lambda *_: None)
+    keeper = CheckpointKeeper(preset, orbit_judge(site, tasks, preset), lambda *_: None)
     model.learn(10_000, callback=keeper)
     keeper.restore_best()
     return model
