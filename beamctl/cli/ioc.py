@@ -15,7 +15,9 @@ from beamctl.cli.app import app, deployment
 def ioc(context: typer.Context) -> None:
     """Run a simulated machine that answers Channel Access (beamctl ioc --help for its options)."""
     settings = deployment(context).settings
-    inherited = ["--machine", settings.machine, "--prefix", settings.prefix]
+    inherited = ["--prefix", settings.prefix]
+    for name in settings.machine if "--machine" not in context.args else ():
+        inherited += ["--machine", name]
     if settings.ion is not None:
         inherited += ["--ion", settings.ion]
     sys.stdout.flush()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from beamctl.engine.base import Engine, Outcome, Reading
 from beamctl.engine.conditions import Conditions, state
 from beamctl.engine.layout import Knob, SectionLayout
-from beamctl.engine.orbit_reader import Measurement, OrbitReader
+from beamctl.engine.reader import ChannelReader, Measurement
 from beamctl.engine.restore import Restorer, RestoreReport, described
 from beamctl.engine.setpoints import OwnedSetpoints, check, is_same, narrowed, towards
 from beamctl.errors import (
@@ -57,7 +57,7 @@ class GuardedSection:
         should_stop: asked before every put of :meth:`move`; the restore does not ask.
 
     Attributes:
-        reader: measures the orbit.
+        reader: measures.
     """
 
     def __init__(self, engine: Engine, layout: SectionLayout, should_stop: Callable[[], bool] = lambda: False) -> None:
@@ -66,7 +66,7 @@ class GuardedSection:
         self._should_stop = should_stop
         self._armed: tuple[Snapshot, OwnedSetpoints] | None = None
         self._conditions = Conditions(engine, layout)
-        self.reader = OrbitReader(engine, layout, self._conditions)
+        self.reader = ChannelReader(engine, layout, self._conditions)
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
@@ -136,7 +136,7 @@ class GuardedSection:
         check(self.knobs, [float(v) for v in setpoints], [float(v) for v in present])
 
     def check_fit(self) -> dict[str, Reading]:
-        """Heartbeat, identity, permit, beam, setpoints, readbacks and BPMs: may the run go on?
+        """Heartbeat, identity, permit, beam, setpoints, readbacks and instruments: may the run go on?
 
         Returns:
             fresh setpoints and recent readbacks, all valid.
@@ -149,12 +149,18 @@ class GuardedSection:
         return _all_valid(readbacks | self._conditions.check_beam(self._setpoints.pvs))
 
     def measure(self) -> Measurement:
-        """Read the orbit; errors as :meth:`OrbitReader.measure`, and WriteFailedError as :meth:`move`."""
+        """Read the instruments; errors as :meth:`ChannelReader.measure`, and WriteFailedError as :meth:`move`."""
         measured = self.reader.measure()
         latest = self._engine.latest(self._setpoints.pvs)
         if not all(self._setpoints.is_ours(pv, r.number) for pv, r in latest.items()):
             self.present_setpoints()  # what was published may lag behind
         return measured
+
+    def readbacks(self) -> Array:
+        """Last update of every readback, A, shape (k,); no network traffic."""
+        pvs = [k.readback for k in self.knobs]
+        latest = self._engine.latest(pvs)
+        return np.array([latest[pv].number for pv in pvs])
 
     def move(self, setpoints: Array) -> None:
         """Write all setpoints, wait for the ramps, let the field settle, verify readbacks.

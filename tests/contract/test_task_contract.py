@@ -19,6 +19,7 @@ from beamctl.engine.simulated.plant import Plant
 from beamctl.engine.simulated.scenarios import find_scenario
 from beamctl.env.batched_env import BatchedOrbitEnv
 from beamctl.env.tuning_env import TuningEnv
+from beamctl.machine.description import MachineDescription
 from beamctl.machine.loader import find_task, known_machines, load_ion, load_machine
 from beamctl.task.encoding import SLOTS, Normalisation
 from beamctl.task.from_description import orbit_problem, task_correctors
@@ -26,7 +27,7 @@ from beamctl.task.problem import OrbitView
 from beamctl.training.machines import Site, task_pool
 from beamctl.training.rollout import rollout
 
-MACHINES = {name: load_machine(name) for name in known_machines()}
+MACHINES = {m.name: m for m in map(load_machine, known_machines()) if isinstance(m, MachineDescription)}
 ALL_TASKS = [(machine, task) for machine, description in MACHINES.items() for task in description.tasks]
 CAFE2 = MACHINES["cafe2"]
 ION = load_ion(CAFE2.ion)

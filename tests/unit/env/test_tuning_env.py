@@ -19,7 +19,8 @@ from beamctl.settings import Settings
 from beamctl.task.encoding import Normalisation
 from beamctl.task.from_description import orbit_problem
 from beamctl.training.presets import AS_PUBLISHED, FAST
-from beamctl.wiring import Deployment, simulated_environment
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.engines import simulated_environment
 
 MACHINE = load_machine("cafe2")
 ION = load_ion(MACHINE.ion)
@@ -215,12 +216,12 @@ class TestTrouble:
 class TestWiring:
     @pytest.fixture
     def deployment(self, tmp_path):
-        return Deployment(Settings(machine="cafe2", ion=None, prefix="", agents=tmp_path))
+        return Deployment(Settings(machine=("cafe2",), ion=None, prefix="", agents=tmp_path)).orbit("cm1-orbit")
 
     @pytest.mark.parametrize(("preset", "step"), [(FAST, 15.0), (AS_PUBLISHED, 1.85)])
     def test_a_preset_makes_an_environment_of_its_own_kind(self, deployment, preset, step):
         engine = SimulatedEngine(Plant(MACHINE, (ION, ION), "published", 1))
-        env = simulated_environment(deployment, engine, "cm1-orbit", preset)
+        env = simulated_environment(deployment, engine, preset, 5.0)
         _, info = env.reset(seed=1)
         action = np.zeros(10, np.float32)
         action[0] = 1.0
@@ -234,5 +235,5 @@ class TestWiring:
         )
         engine = SimulatedEngine(Plant(live, (ION, ION), "published", 1))
         with pytest.raises(NotSimulatedError, match="'CAFE2'"):
-            simulated_environment(deployment, engine, "cm1-orbit", FAST)
+            simulated_environment(deployment, engine, FAST, 5.0)
         assert engine.clock.now() == 0.0

@@ -1,4 +1,4 @@
-"""Reads the orbit of a section: several shots combined, channels that cannot be believed marked."""
+"""Reads the instruments of a section: several shots combined, channels that cannot be believed marked."""
 
 from dataclasses import dataclass
 
@@ -19,19 +19,19 @@ FEW = 3
 
 @dataclass(frozen=True)
 class Measurement:
-    """One combined orbit reading.
+    """One combined reading of all channels.
 
     Attributes:
-        orbit_mm: median of the readings, 0 where not valid, shape (n,).
+        values: median of the readings, mm or mA, 0 where not valid, shape (n,).
         valid: channels to believe, shape (n,).
     """
 
-    orbit_mm: Array
+    values: Array
     valid: Mask
 
 
-class OrbitReader:
-    """BPM readings of one section during one run.
+class ChannelReader:
+    """Readings of one section's BPMs or current monitors during one run.
 
     Attributes:
         expected: channels that are still believed, shape (n,). A channel that is unusable or silent in the first
@@ -48,7 +48,7 @@ class OrbitReader:
         self.expected: Mask = np.ones(len(layout.channels), bool)
 
     def note_move(self) -> None:
-        """The correctors have moved: not a single channel may read what it read before."""
+        """The knobs have moved: not a single channel may read what it read before."""
         self._has_moved = True
 
     def measure(self) -> Measurement:
@@ -56,7 +56,8 @@ class OrbitReader:
 
         Raises:
             StaleReadingError: a channel that worked so far is INVALID, not finite, silent or out of range, all stand
-                still though the correctors moved, or fewer than half of all channels are usable.
+                still though the knobs moved, or fewer than half of all channels are usable (where the layout needs
+                them all: any is not).
             PermitLostError: permit or beam went away meanwhile, if only for a moment.
             ChannelConnectionError: a channel that worked so far was lost.
         """
@@ -71,9 +72,9 @@ class OrbitReader:
         if self._previous is not None and failed.any():
             raise StaleReadingError(f"not usable: {self.names(failed)}; nothing written")
         believed = usable & ~self._standing(samples, usable)
-        if 2 * believed.sum() < len(believed):
+        if believed.mean() < self._layout.least_share:
             raise StaleReadingError(
-                f"only {believed.sum()} of {len(believed)} BPM channels are usable; not usable: {self.names(~believed)}"
+                f"only {believed.sum()} of {len(believed)} channels are usable; not usable: {self.names(~believed)}"
             )
         self.expected, self._previous, self._has_moved = believed, samples, False
         median = [np.median(row[self._in_range(row)]) if ok else 0.0 for row, ok in zip(samples, believed, strict=True)]
@@ -132,11 +133,11 @@ class OrbitReader:
         return all(r.is_valid for r in readings) and 2 * int(self._in_range(values).sum()) > len(values)
 
     def _in_range(self, values: Array) -> Mask:
-        lo, hi = self._layout.valid_mm
+        lo, hi = self._layout.valid_range
         return np.asarray(np.isfinite(values) & (lo <= values) & (values <= hi))
 
     def _standing(self, samples: Array, usable: Mask) -> Mask:
-        """Channels without noise among others that have it, or bit by bit the same after a move of the correctors.
+        """Channels without noise among others that have it, or bit by bit the same after a move.
 
         Raises:
             StaleReadingError: every channel is the same as before the move.
@@ -146,7 +147,7 @@ class OrbitReader:
         if self._previous is not None and self._has_moved:
             same = constant & (samples[:, 0] == self._previous[:, -1])
         if usable.any() and same[usable].all():
-            raise StaleReadingError("every BPM channel is frozen: bit by bit as before the correctors moved")
+            raise StaleReadingError("every channel is frozen: bit by bit as before the last move")
         if self._layout.readings < FEW:
             return same
         # On a machine without any noise (there are simulated ones) constancy says nothing.
