@@ -2,14 +2,13 @@
 fixed."""
 
 import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.env.transmission_env import BatchedTransmissionEnv
-from beamctl.training.injectors import injector_problem
+from beamctl.task.transmission_from_description import transmission_problem
 from beamctl.training.transmission_rollout import transmission_rollout
 
 N = 12
@@ -19,7 +18,7 @@ MIXED = (("nominal", 0.5, False), ("nominal", 0.3, True), ("dark", 0.2, False))
 @pytest.fixture
 def make_env(injector, make_injectors):
     def make(*kinds, seed=1, steps=4, share=(0.03, 0.06)):
-        problem = replace(injector_problem(injector), max_steps=steps)
+        problem = transmission_problem(injector, "rfq-transmission", max_steps=steps)
         return BatchedTransmissionEnv(
             make_injectors(*(kinds or MIXED), seed=seed, n=N), problem, share, np.random.default_rng(seed)
         )
@@ -118,7 +117,7 @@ def test_training_takes_the_steps_that_an_agent_takes(make_env, injector, fixed)
         return np.tanh(observation.reshape(len(observation), -1) @ weights).astype(np.float32)
 
     agent = TransmissionPolicyAgent("random", infer)
-    problem = replace(injector_problem(injector, solenoids_only=fixed), max_steps=6)
+    problem = transmission_problem(injector, "rfq-transmission" + "-fixed-orbit" * fixed, max_steps=6)
     agent.start(problem)
     ran = transmission_rollout(agent, twin, problem)
     for t in range(1, 7):

@@ -1,4 +1,4 @@
-"""A whole transmission training in small: it ends, exports, loads, and is the same for the same seed. Seeds are fixed."""
+"""A whole transmission training in small: it ends, exports, loads, and repeats. Seeds are fixed."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from beamctl.agent.registry import AgentFolder, load_transmission_agent
 from beamctl.errors import AgentError, UnknownNameError
 from beamctl.machine.loader import load_injector
-from beamctl.training.injectors import FixedMachines, injector_problem, report_injectors, survival
+from beamctl.training.injectors import FixedMachines, report_injectors, survival, whole_problem
 from beamctl.training.train_transmission import look_at, train_transmission
 from beamctl.training.transmission_presets import FAST, SMOKE, find_transmission_preset
 from simulators import survival as survival_module
@@ -80,16 +80,13 @@ def test_goes_on_from_its_checkpoint(first, trained, tmp_path):
 def test_report_machines_are_others_than_those_of_selection(machine, cache):
     fixed = FixedMachines(machine, SMOKE, survival(machine, cache))
     selected = np.concatenate([batch.source_ma for batch, _ in fixed.sets()])
-    reported = report_injectors(machine, "nominal", 1, 20).source_ma
+    reported = report_injectors(machine, "rfq-transmission", "nominal", 1, 20).source_ma
     assert not np.isin(reported, selected).any()
 
 
-def test_problems(machine):
-    every, few = injector_problem(machine), injector_problem(machine, solenoids_only=True, step_share=0.03)
-    assert (every.n_knob, few.n_knob) == (6, 2)
-    np.testing.assert_allclose(every.step_a, [13.2, 14.4, 6, 6, 6, 6])
-    np.testing.assert_allclose(few.step_a, [6.6, 7.2])
-    assert few.knobs == ("SOL_01", "SOL_02")
+def test_training_moves_every_knob(machine):
+    assert whole_problem(machine).task == "rfq-transmission"
+    assert whole_problem(machine).n_knob == 6
 
 
 def test_presets_by_name():
