@@ -6,13 +6,14 @@ setpoint may then hold the old value or the new one, and either is ours.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beamctl.engine.base import Engine, Meta, Outcome, WriteResult
+from beamctl.engine.journal import Journal, NoJournal
 from beamctl.engine.layout import Knob
 from beamctl.errors import SetpointLimitError
 
@@ -48,13 +49,24 @@ class OwnedSetpoints:
         engine: the machine.
         knobs: with the limits in force.
         found: what the IOC holds at the start, A, shape (k,).
+        journal: where every put is written down before it is sent.
+        gate: asked before every put; raises where none may be sent.
 
     Attributes:
         writes: puts sent so far.
     """
 
-    def __init__(self, engine: Engine, knobs: Sequence[Knob], found: Array) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        knobs: Sequence[Knob],
+        found: Array,
+        journal: Journal | None = None,
+        gate: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
+        self._journal = journal or NoJournal()
+        self._gate = gate
         self.knobs = tuple(knobs)
         self.writes = 0
         self._by_pv = {k.setpoint: k for k in knobs}
@@ -79,8 +91,13 @@ class OwnedSetpoints:
         record = self._records[pv]
         return any(is_same(held, value) for value in (record.expected, *record.pending))
 
+    def expect(self, pv: str, values: Iterable[float]) -> None:
+        """Values that a setpoint may hold because an earlier process has meant to write them, A."""
+        self._records[pv].pending.update(values)
+        self._records[pv].touched = True
+
     def put(self, values: Mapping[str, float], present: Mapping[str, float]) -> dict[str, WriteResult]:
-        """Check all, note all, send all.
+        """Check all, write all down, send all.
 
         Args:
             values: what to write, A.
@@ -88,10 +105,15 @@ class OwnedSetpoints:
 
         Raises:
             SetpointLimitError: a value that must not be written; nothing was sent.
+            JournalError: it could not be written down; nothing was sent.
+            HaltedError: nothing may be written any more.
         """
+        self._gate()
         check([self._by_pv[pv] for pv in values], list(values.values()), [present[pv] for pv in values])
         if not values:
             return {}
+        self._journal.intend({pv: present[pv] for pv in values}, values)
+        self._gate()  # who halts while this is being written down does not want it sent
         before = {pv: replace(self._records[pv], pending=set(self._records[pv].pending)) for pv in values}
         since = {pv: reading.seq for pv, reading in self._engine.latest(list(values)).items()}
         self.writes += len(values)
@@ -103,6 +125,7 @@ class OwnedSetpoints:
             if result.outcome is Outcome.ALTERED and is_same(result.asked, result.held):
                 results[pv] = replace(result, outcome=Outcome.OK)  # rounded to what the field can hold
             self._settle(pv, results[pv], before[pv], since[pv])
+        self._journal.settle(results)
         return results
 
     def _settle(self, pv: str, result: WriteResult, before: _Record, since: int) -> None:
