@@ -5,7 +5,7 @@ import numpy as np
 from beamctl.agent.policy import Infer
 from beamctl.errors import IncompatibleAgentError
 from beamctl.task.transmission import Array
-from beamctl.task.transmission_encoding import KNOBS, encode, history_of, knob_scale
+from beamctl.task.transmission_encoding import KNOBS, encode, episode_of, knob_scale
 from beamctl.task.transmission_problem import TransmissionProblem, TransmissionView
 
 
@@ -16,7 +16,7 @@ class TransmissionPolicyAgent:
 
     Args:
         identity: for records.
-        infer: the network, observations (batch, 8, 9) to actions (batch, 6) in [-1, 1].
+        infer: the network, observations (batch, 5, 9) to actions (batch, 6) in [-1, 1].
     """
 
     name = "tbsac"
@@ -41,6 +41,6 @@ class TransmissionPolicyAgent:
     def propose(self, view: TransmissionView) -> Array:
         """Mean action for what the episode has shown, in A, shape (batch, k)."""
         p = self._problem
-        seen = encode(history_of(view, p.slots), self._scale, p.floor_ma, p.source_ma)
+        seen = encode(episode_of(view, p), self._scale, p.floor_ma, p.source_ma)
         action = self._infer(seen.astype(np.float32)).astype(float)
         return np.asarray(action[:, p.slots] * p.step_a)

@@ -1,6 +1,6 @@
 """Many transmission episodes at once over the batched injectors: the training environment.
 
-Observation: :mod:`beamctl.task.transmission_encoding`, 8 x 9. Action: [-1, 1] for each of the six knobs, 1 = one full
+Observation: :mod:`beamctl.task.transmission_encoding`, 5 x 9. Action: [-1, 1] for each of the six knobs, 1 = one full
 step; knobs that take no part stay. Reward: the true current behind the RFQ relative to the true current of the source,
 below the beam floor how far the ACCT is from it (:func:`~beamctl.task.transmission.objective`). An episode is never
 *terminated*: it is cut when its budget is spent, and replaced at once by another machine.
@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from beamctl.engine.simulated.injector_batch import InjectorBatch
 from beamctl.env.batch_step import BatchStep
 from beamctl.task.transmission import Array, objective
-from beamctl.task.transmission_encoding import COLUMNS, KNOBS, ROWS, KnobScale, empty_history, encode
+from beamctl.task.transmission_encoding import (
+    COLUMNS,
+    KNOBS,
+    ROWS,
+    KnobScale,
+    encode,
+    first_episode,
+    next_episode,
+)
 from beamctl.task.transmission_problem import TransmissionProblem
 
 SOLENOIDS = np.arange(KNOBS) < 2
@@ -48,7 +56,8 @@ class BatchedTransmissionEnv:
         self._scale = KnobScale(
             np.tile(problem.lo_a, (n, 1)), np.tile(problem.hi_a, (n, 1)), np.ones((n, KNOBS)), np.ones((n, KNOBS), bool)
         )
-        self._history = empty_history(n, problem.max_steps + 1)
+        self._episode = first_episode(np.zeros((n, 2)), np.zeros((n, KNOBS)))
+        self._steps = np.zeros(n, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -66,9 +75,11 @@ class BatchedTransmissionEnv:
         change = np.clip(action, -1.0, 1.0) * self._scale.step_a * self._scale.free
         self.setpoint_a = np.clip(self.setpoint_a + change, p.lo_a, p.hi_a)
         reading, true = self.batch.read_with_truth_ma(self.setpoint_a)
-        self._history.add(np.arange(len(self)), reading, self.batch.readback_a(self.setpoint_a))
+        readback = self.batch.readback_a(self.setpoint_a)
+        self._episode = next_episode(self._episode, reading, readback, p.floor_ma)
+        self._steps += 1
         reward = objective(true, p.floor_ma) / self.batch.source_ma
-        truncated = self._history.count > p.max_steps
+        truncated = self._steps >= p.max_steps
         ended = np.flatnonzero(truncated)
         observation = self.observation()
         final = observation[ended]
@@ -79,8 +90,8 @@ class BatchedTransmissionEnv:
         return BatchStep(observation, reward, np.zeros(len(self), dtype=bool), truncated, ended, final)
 
     def observation(self) -> Array:
-        """Observation of all rows, shape (n, 8, 9)."""
-        return encode(self._history, self._scale, self.problem.floor_ma, self.problem.source_ma)
+        """Observation of all rows, shape (n, 5, 9)."""
+        return encode(self._episode, self._scale, self.problem.floor_ma, self.problem.source_ma)
 
     def _begin(self, rows: NDArray[np.int64]) -> None:
         """Step limit and first reading."""
@@ -89,5 +100,5 @@ class BatchedTransmissionEnv:
         self._scale.step_a[rows] = self._rng.uniform(*self._step_share, (len(rows), 1)) * self._span_a
         self._scale.free[rows] = SOLENOIDS | ~self.batch.fixed_orbit[rows, None]
         reading = self.batch.read_ma(start, rows)
-        self._history.count[rows] = 0
-        self._history.add(rows, reading, self.batch.readback_a(start))
+        self._episode.put(rows, first_episode(reading, self.batch.readback_a(start)))
+        self._steps[rows] = 0

@@ -44,7 +44,7 @@ def test_the_network_sees_single_precision_pictures():
     agent = TransmissionPolicyAgent("x", infer)
     agent.start(problem((0, 1)))
     agent.propose(view(2))
-    assert shapes == [((3, 8, 9), np.float32)]
+    assert shapes == [((3, 5, 9), np.float32)]
 
 
 def test_a_seventh_knob_is_refused():
@@ -53,7 +53,7 @@ def test_a_seventh_knob_is_refused():
 
 
 def as_transmission(manifest):
-    manifest.update(task_kind="transmission", observation={"kind": "transmission", "rows": 8, "columns": 9})
+    manifest.update(task_kind="transmission", observation={"kind": "transmission", "rows": 5, "columns": 9})
 
 
 class TestRegistry:
@@ -61,8 +61,8 @@ class TestRegistry:
     def agent(self, make_agent, make_network):
         import hashlib
 
-        content, weights = make_network(columns=9, actions=6, rows=8)
-        observations = np.random.default_rng(0).normal(size=(4, 8, 9)).round(3)
+        content, weights = make_network(columns=9, actions=6, rows=5)
+        observations = np.random.default_rng(0).normal(size=(4, 5, 9)).round(3)
         golden = {
             "observations": observations.tolist(),
             "actions": np.tanh(observations.reshape(4, -1) @ weights).tolist(),
@@ -92,7 +92,7 @@ class TestRegistry:
         "change",
         [
             lambda m: m.update(task_kind="transmission"),
-            lambda m: m.update(observation={"kind": "transmission", "rows": 8, "columns": 9}),
+            lambda m: m.update(observation={"kind": "transmission", "rows": 5, "columns": 9}),
             lambda m: (as_transmission(m), m["observation"].pop("rows")),
             lambda m: (as_transmission(m), m["observation"].update(gain=1.0)),
         ],

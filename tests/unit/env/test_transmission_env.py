@@ -111,7 +111,7 @@ def test_training_takes_the_steps_that_an_agent_takes(make_env, injector, fixed)
     for batch in (env.batch, twin):
         batch.restart(np.random.default_rng(5))
     env._begin(np.arange(N))
-    weights = np.random.default_rng(6).normal(0, 0.3, (72, 6))
+    weights = np.random.default_rng(6).normal(0, 0.3, (45, 6))
 
     def infer(observation):
         return np.tanh(observation.reshape(len(observation), -1) @ weights).astype(np.float32)
