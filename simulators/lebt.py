@@ -31,6 +31,7 @@ from simulators.rfq_design import PROTON_EV
 F = TypeVar("F", bound=Callable[..., object])
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Complex = NDArray[np.complex128]
 
 ALFVEN_A = 4.0 * math.pi * 8.8541878188e-12 * PROTON_EV * C_M_S
 """4 pi eps0 m c^3 / e of the proton, A"""
@@ -155,7 +156,7 @@ def transport(
     return Arrived(end[:4], end[4] > 0.0, field)
 
 
-def elements(g: LebtGeometry, solenoid_t: Array, kick_rad: Array, displacement_m: Array, magnetic: float) -> Array:
+def elements(g: LebtGeometry, solenoid_t: Array, kick_rad: Complex, displacement_m: Complex, magnetic: float) -> Array:
     """One row per element for the kernel: channel, then corrector, then aperture.
 
     Args:

@@ -89,7 +89,12 @@ def stack(machines: Sequence[LpiMachine]) -> Injectors:
 
 
 def draw_injectors(
-    table: StepTable, spec: LpiSpec, rng: np.random.Generator, n: int, particles: int, geometry: LebtGeometry | None = None
+    table: StepTable,
+    spec: LpiSpec,
+    rng: np.random.Generator,
+    n: int,
+    particles: int,
+    geometry: LebtGeometry | None = None,
 ) -> Injectors:
     """``n`` random machines, each as :func:`simulators.lpi.draw` draws it."""
     return stack([draw(table, spec, rng, geometry, particles) for _ in range(n)])
@@ -122,9 +127,7 @@ class InjectorModel:
         protons = lebt.elements(g, true[:, :2], kick, m.displacement_m, 1.0)
         h2 = lebt.elements(g, true[:, :2], kick, m.displacement_m, lebt.H2_MAGNETIC)
         perveance = lebt.perveance(1.0, g.energy_ev) * (1.0 - m.neutralisation) * m.current_a
-        source = np.stack(
-            [m.size, m.slope, m.alpha, m.offset.real, m.angle.real, m.offset.imag, m.angle.imag], axis=-1
-        )
+        source = np.stack([m.size, m.slope, m.alpha, m.offset.real, m.angle.real, m.offset.imag, m.angle.imag], axis=-1)
         out = np.empty((len(m), 2))
         s = self.survival
         first, above = zip(*(at_voltage(_ALL if s is None else s.voltage, v) for v in m.vane_voltage), strict=True)

@@ -7,12 +7,13 @@ mirror image fare alike, so the angles cover half a turn. Between its points, an
 table is interpolated linearly.
 
 It takes :mod:`simulators.rfq` half a minute once, and is kept as a file whose name holds the hash of what it was made
-from. A look-up takes some 30 ns per particle instead of 1 us. It answers with shares, not with particles: more even than the
-tracker, and meant for training. What is reported is tracked.
+from. A look-up takes some 30 ns per particle instead of 0.8 us. It answers with shares, not with particles: more even
+than the tracker, and meant for training. What is reported is tracked.
 """
 
 import hashlib
 import math
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,9 @@ class SurvivalTable:
         return out
 
 
-def survival_table(parameters: RfqParameters | None = None, folder: Path | None = None, grid: Grid | None = None) -> SurvivalTable:
+def survival_table(
+    parameters: RfqParameters | None = None, folder: Path | None = None, grid: Grid | None = None
+) -> SurvivalTable:
     """The table of a design: from the folder when it lies there, made (and put there) otherwise.
 
     Args:
@@ -95,7 +98,7 @@ def survival_table(parameters: RfqParameters | None = None, folder: Path | None 
     table = SurvivalTable(alpha, beta, g.radius, np.array(g.voltage), _make(steps, alpha, beta, g))
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{np.random.SeedSequence().entropy % 2**32:08x}.npz")
+        part = path.with_suffix(f".{secrets.token_hex(4)}.npz")
         np.savez_compressed(part, share=table.share)
         part.replace(path)
     return table
@@ -140,7 +143,14 @@ def at_voltage(voltages: Array, voltage: float) -> tuple[int, np.float32]:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)  # type: ignore[untyped-decorator]
 def survival(
-    share: Floats, axes: Floats, first: int, above: np.float32, x: np.float32, xp: np.float32, y: np.float32, yp: np.float32
+    share: Floats,
+    axes: Floats,
+    first: int,
+    above: np.float32,
+    x: np.float32,
+    xp: np.float32,
+    y: np.float32,
+    yp: np.float32,
 ) -> np.float32:
     """Interpolated share of one place; ``axes`` is alpha, beta, radius; see :func:`at_voltage`."""
     alpha, beta, radius = axes[0], axes[1], axes[2]

@@ -1,4 +1,4 @@
-"""Many simulated injectors at once, in engineering units: what agents for the transmission task train and are judged on.
+"""Many simulated injectors at once, in engineering units: what transmission agents are trained and judged on.
 
 A batch has ``n`` rows; each row is one machine drawn from one of several *populations*, with the setting it is found
 at. Rows can be replaced one by one, which is how episodes end and begin.
@@ -140,9 +140,15 @@ class InjectorBatch:
         self._next += len(rows)
         self._rows.put(rows, self._stock.take(taken))
 
+    def restart(self, rng: np.random.Generator) -> None:
+        """Noise from another generator from now on, zeros of the monitors as drawn with it: the same run again."""
+        self._rng = rng
+        drift = np.array([p.scenario.monitor.drift_a for p in self._populations])[self._rows.population]
+        self._rows.zero_a = drift[:, None] * rng.standard_normal(self._rows.zero_a.shape)
+
     def true_ma(self, setpoint_a: Array, rows: Index | slice = ALL) -> Array:
         """True ACCT and MFC1 current, mA, shape (rows, 2); setpoints in A, shape (rows, 6)."""
-        machines = self._rows.machines if rows == ALL else self._rows.machines.take(rows)
+        machines = self._rows.machines if isinstance(rows, slice) else self._rows.machines.take(rows)
         return np.asarray(MA * self._model.currents_a(machines, setpoint_a * self._scale))
 
     def read_ma(self, setpoint_a: Array, rows: Index | slice = ALL) -> Array:
