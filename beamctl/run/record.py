@@ -6,7 +6,7 @@ from beamctl.engine.guarded import Snapshot
 from beamctl.engine.journal import Journal, NoJournal
 from beamctl.engine.layout import SectionLayout
 from beamctl.engine.restore import RestoreLine
-from beamctl.run.course import Visit
+from beamctl.run.course import Figures, Visit
 from beamctl.store.states import RunState
 
 
@@ -19,7 +19,7 @@ class Record(Journal, Protocol):
     def state(self, state: RunState, reason: str) -> None:
         """The run is somewhere else now."""
 
-    def visited(self, step: int, visit: Visit, note: str) -> None:
+    def visited(self, step: int, visit: Visit, note: str, figures: Figures, seconds: float) -> None:
         """A setting was read."""
 
     def measured_again(self, step: int, visit: Visit) -> None:
@@ -38,7 +38,7 @@ class NoRecord(NoJournal):
     def state(self, state: RunState, reason: str) -> None:
         """Nothing."""
 
-    def visited(self, step: int, visit: Visit, note: str) -> None:
+    def visited(self, step: int, visit: Visit, note: str, figures: Figures, seconds: float) -> None:
         """Nothing."""
 
     def measured_again(self, step: int, visit: Visit) -> None:

@@ -81,6 +81,11 @@ class TuningRun:
         self._last_put_s = -np.inf
         self._beam_losses = 0
 
+    @property
+    def state(self) -> RunState:
+        """Where the run is."""
+        return self._state
+
     def abort(self) -> None:
         """Ask for an end; safe in signal handlers and from other threads. The snapshot is restored."""
         self.orders.give(Verb.ABORT)
@@ -301,13 +306,10 @@ class TuningRun:
     def _report(self, measured: Measurement, setpoint: Array, note: str = "") -> None:
         visit = Visit(setpoint.copy(), self._guard.readbacks(), measured)
         self._progress.add(visit)
-        self._record.visited(self._progress.steps, visit, note)
-        self._tell(
-            Stepped(
-                self._progress.steps, self._course.figures(measured), measured.values, measured.valid,
-                setpoint.copy(), self._engine.clock.now() - self._started, note,
-            )
-        )  # fmt: skip
+        steps, figures = self._progress.steps, self._course.figures(measured)
+        seconds = self._engine.clock.now() - self._started
+        self._record.visited(steps, visit, note, figures, seconds)
+        self._tell(Stepped(steps, figures, measured.values, measured.valid, setpoint.copy(), seconds, note))
 
     def _is_done(self, measured: Measurement) -> bool:
         """Confirmed by a second, independent measurement."""

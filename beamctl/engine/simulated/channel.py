@@ -16,6 +16,7 @@ class Role(StrEnum):
     BPM = "bpm"
     CURRENT = "current"
     PERMIT = "permit"
+    ENABLE = "enable"
     HEARTBEAT = "heartbeat"
     IDENTITY = "identity"
     SEED = "seed"

@@ -18,10 +18,13 @@ def machine_channels(machine: AnyMachine) -> list[Channel]:
 
 
 def _machine_wide(machine: AnyMachine) -> list[Channel]:
+    text = "Programs may tune, 1 = allowed"
+    enable = [] if machine.enable is None else [Channel(machine.enable, Role.ENABLE, text, lo=0, hi=1, writable=True)]
     return [
         Channel(machine.identity.pv, Role.IDENTITY, "Which machine this is"),
         Channel(machine.heartbeat.pv, Role.HEARTBEAT, "Counts while the IOC is alive", lo=0, hi=2**31 - 1),
         Channel(machine.permit, Role.PERMIT, "Beam permit, 1 = beam allowed", lo=0, hi=1, writable=True),
+        *enable,
         Channel(
             machine.simulation.seed,
             Role.SEED,

@@ -38,6 +38,7 @@ class MachinePlant(ABC, Generic[Described]):
         self.scenario = scenario
         self.seed = -1
         self._has_permit = True
+        self._is_enabled = True
         self._heartbeat = itertools.count(1)
         self._jammed: frozenset[str] = frozenset()
 
@@ -64,6 +65,9 @@ class MachinePlant(ABC, Generic[Described]):
         if channel.role is Role.PERMIT:
             self._has_permit = bool(round(held))
             return float(self._has_permit)
+        if channel.role is Role.ENABLE:
+            self._is_enabled = bool(round(held))
+            return float(self._is_enabled)
         if channel.role is Role.SEED:
             self.redraw(int(held))
             return float(self.seed)
@@ -75,6 +79,7 @@ class MachinePlant(ABC, Generic[Described]):
         channel = self.channels[pv]
         constants: dict[Role, float | str] = {
             Role.PERMIT: float(self._has_permit),
+            Role.ENABLE: float(self._is_enabled),
             Role.SEED: float(self.seed),
             Role.IDENTITY: self.machine.identity.simulated,
             Role.SCENARIO: self.scenario,

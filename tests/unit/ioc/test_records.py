@@ -63,7 +63,7 @@ def test_a_bpm_is_an_ai_with_alarm_limits(records):
 
 def test_only_what_may_be_put_is_writable(records):
     writable = {pv for pv, record in records.items() if AccessRights.WRITE in record.check_access("host", "user")}
-    assert writable == {c.pv for c in CHANNELS if c.role in (Role.SETPOINT, Role.PERMIT, Role.SEED)}
+    assert writable == {c.pv for c in CHANNELS if c.role in (Role.SETPOINT, Role.PERMIT, Role.ENABLE, Role.SEED)}
     assert put(records[READBACK], 1.0) == "ECA_NOWTACCESS"
 
 
