@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from beamctl.machine.machine import Machine, Name, PvName
+from beamctl.machine.machine import Machine, Name, PvName, content_hash
 from beamctl.machine.quantity import (
     Amperes,
     CorrectorCalibration,
@@ -219,6 +219,18 @@ class InjectorDescription(Machine):
     rfq: Rfq
     monitors: Monitors
     tasks: Annotated[dict[Name, TransmissionTask], Field(min_length=1)]
+
+
+def injector_hash(description: InjectorDescription) -> str:
+    """SHA-256 of what tuning the injector depends on; supplies' ramps, monitors, titles and origins do not count."""
+    return content_hash(
+        {
+            "frequency": description.frequency.model_dump(mode="json"),
+            "beam": description.source.model_dump(mode="json", exclude={"monitor", "current_floor"}),
+            "lebt": description.lebt.model_dump(mode="json", exclude={"supply"}),
+            "rfq": description.rfq.model_dump(mode="json"),
+        }
+    )
 
 
 def spread(quantity: Quantity) -> tuple[float, float]:

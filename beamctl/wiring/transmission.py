@@ -6,7 +6,7 @@ from beamctl.agent.base import TransmissionAgent
 from beamctl.agent.registry import Registry
 from beamctl.engine.layout import SectionLayout, injector_layout
 from beamctl.errors import UnknownNameError
-from beamctl.machine.injector import InjectorDescription, TransmissionTask
+from beamctl.machine.injector import InjectorDescription, TransmissionTask, injector_hash
 from beamctl.machine.loader import find_transmission_task
 from beamctl.run.transmission_course import TransmissionCourse
 from beamctl.task.transmission_from_description import transmission_problem
@@ -47,9 +47,19 @@ class TransmissionKit:
         goal = f"most current behind the RFQ; transmission of {t.target_transmission:g}"
         return TaskFacts(self.name, t.title, self.machine.name, "lebt", len(t.knobs), "ACCT, MFC1", goal, t.max_steps)
 
+    @property
+    def key(self) -> str:
+        """Name of the section, unique in the deployment."""
+        return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
+
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
         return injector_layout(self.machine, self.task, self.prefix)
+
+    @property
+    def section_hash(self) -> str:
+        """Hash of what tuning the injector depends on."""
+        return injector_hash(self.machine)
 
     def problem(self, choice: Choice | None = None) -> TransmissionProblem:
         """The task as a concrete problem."""
