@@ -4,15 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from stable_baselines3 import SAC
 
 from beamctl.agent.manifest import Manifest, TrainingRecord
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.env.transmission_env import BatchedTransmissionEnv
 from beamctl.machine.injector import InjectorDescription
-from beamctl.training.export import MeanAction, export_transmission_agent
+from beamctl.training.export import MeanAction, export_transmission_agent, inference
 from beamctl.training.injectors import FixedMachines, step_limits, survival, training_injectors, whole_problem
 from beamctl.training.learner import Judge, Progress, TrainingResult, learn
 from beamctl.training.transmission_figures import transmission_figures
@@ -111,10 +109,4 @@ def look_at(
 
 def policy_agent(model: SAC) -> TransmissionPolicyAgent:
     """The model's present policy as an agent, run by torch."""
-    module = MeanAction(model).eval()
-
-    def infer(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            return np.asarray(module(torch.as_tensor(observation)).numpy())
-
-    return TransmissionPolicyAgent("in training", infer)
+    return TransmissionPolicyAgent("in training", inference(MeanAction(model).eval()))

@@ -1,6 +1,6 @@
 """Injectors in a batch against one at a time, and the survival table against the tracker it was made with.
 
-Seeds stand with the tests. The table here is coarser than the default one; that one errs half as much with the same particles.
+Seeds stand with the tests. The table here is coarser than the default one, which errs half as much on all particles.
 """
 
 from dataclasses import replace
