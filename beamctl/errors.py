@@ -9,7 +9,8 @@
     │   ├── SetpointLimitError       a setpoint that must not be written (limits, step, not finite, limits unset)
     │   ├── WriteFailedError         a put was refused or altered by the IOC, or its outcome is unknown
     │   ├── ReadbackMismatchError    the power supply does not follow its setpoint
-    │   ├── PermitLostError          beam permit low, beam gone, or wrong machine
+    │   ├── PermitLostError          beam permit low, or wrong machine
+    │   │   └── BeamLostError        no beam in front of the section
     │   ├── NotSimulatedError        something that only a simulated machine may be asked to do
     │   ├── ForeignWriteError        a setpoint holds what this run has neither found nor written
     │   ├── JournalError             a put could not be written down first, so it was not sent
@@ -90,6 +91,10 @@ class ReadbackMismatchError(EngineError):
 
 class PermitLostError(EngineError):
     """The machine does not allow (or does not have) beam, or is not the machine we believe."""
+
+
+class BeamLostError(PermitLostError):
+    """There is no beam to tune with."""
 
 
 class NotSimulatedError(EngineError):

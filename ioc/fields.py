@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from caproto import AccessRights, ChannelAlarm, ChannelData, ChannelDouble, ChannelEnum, ChannelInteger, ChannelString
 from caproto.server import menus
 
-from beamctl.engine.simulated.channels import Channel, Role
+from beamctl.engine.simulated.channel import Channel, Role
 
 RECORD_TYPES = {
     Role.SETPOINT: "ao",

@@ -26,7 +26,7 @@ from caproto import (
 )
 
 from beamctl.engine.base import Severity
-from beamctl.engine.simulated.channels import Channel, Role
+from beamctl.engine.simulated.channel import Channel, Role
 from ioc.fields import PERMIT_STATES, RECORD_TYPES, SEVERITIES, STATUSES, Field, record_fields
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from beamctl.engine.base import Engine, Reading, Severity
 from beamctl.engine.layout import SectionLayout
-from beamctl.errors import ChannelConnectionError, EngineError, PermitLostError, StaleReadingError
+from beamctl.errors import BeamLostError, ChannelConnectionError, EngineError, PermitLostError, StaleReadingError
 
 READ_TIMEOUT_S = 2.0
 LIFE_POLL_S = 0.2
@@ -202,8 +202,10 @@ class Conditions:
 
     def _check_current(self, current: Reading) -> None:
         floor = self._layout.current_floor_ma
-        if not (current.is_valid and current.number >= floor):
-            raise PermitLostError(
+        if not current.is_valid:
+            raise PermitLostError(f"nobody knows whether there is beam: {self._layout.current} is {state(current)}")
+        if not current.number >= floor:
+            raise BeamLostError(
                 f"no beam: {self._layout.current} reads {state(current)}, must be at least {floor:g} mA"
             )
 

@@ -251,6 +251,9 @@ class GuardedSection:
         self.reader.note_move()
         results = self._setpoints.put(values, present)
         failed = [described(pv, r) for pv, r in results.items() if r.outcome is not Outcome.OK]
+        altered = {pv: r.held for pv, r in results.items() if r.outcome is Outcome.ALTERED}
+        if any(not self._setpoints.is_ours(pv, held) for pv, held in altered.items()):
+            raise ForeignWriteError(f"someone else moved a knob while it was written: {'; '.join(failed)}")
         if failed:
             raise WriteFailedError("; ".join(failed))
 

@@ -226,11 +226,11 @@ class Restorer:
         Raises:
             WriteFailedError: an outcome is unknown; nothing more is written before the IOC has been watched.
         """
-        results = self._setpoints.put(values, present)
+        results = self._setpoints.put(values, present, is_restore=True)
         if len(values) > 1 and all(r.outcome is Outcome.BLOCKED for r in results.values()):
             results = {}
             for pv, value in values.items():
-                results |= self._setpoints.put({pv: value}, present)
+                results |= self._setpoints.put({pv: value}, present, is_restore=True)
                 if results[pv].outcome is Outcome.UNKNOWN:
                     break
         for pv, result in results.items():

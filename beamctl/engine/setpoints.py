@@ -5,6 +5,7 @@ what it is about to do, so that an exception, a time-out or a signal at any inst
 setpoint may then hold the old value or the new one, and either is ours.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from beamctl.engine.base import Engine, Meta, Outcome, WriteResult
 from beamctl.engine.journal import Journal, NoJournal
 from beamctl.engine.layout import Knob
-from beamctl.errors import SetpointLimitError
+from beamctl.errors import JournalError, SetpointLimitError
 
 Array = NDArray[np.float64]
+_log = logging.getLogger(__name__)
 
 STEP_SLACK = 1e-6
 """relative slack of the step check, for rounding only"""
@@ -96,12 +98,16 @@ class OwnedSetpoints:
         self._records[pv].pending.update(values)
         self._records[pv].touched = True
 
-    def put(self, values: Mapping[str, float], present: Mapping[str, float]) -> dict[str, WriteResult]:
+    def put(
+        self, values: Mapping[str, float], present: Mapping[str, float], *, is_restore: bool = False
+    ) -> dict[str, WriteResult]:
         """Check all, write all down, send all.
 
         Args:
             values: what to write, A.
             present: what the IOC holds now, A.
+            is_restore: towards the snapshot, which was made durable when it was taken: a journal that fails now must
+                not keep the machine from being restored.
 
         Raises:
             SetpointLimitError: a value that must not be written; nothing was sent.
@@ -112,7 +118,12 @@ class OwnedSetpoints:
         check([self._by_pv[pv] for pv in values], list(values.values()), [present[pv] for pv in values])
         if not values:
             return {}
-        self._journal.intend({pv: present[pv] for pv in values}, values)
+        try:
+            self._journal.intend({pv: present[pv] for pv in values}, values)
+        except JournalError:
+            if not is_restore:
+                raise
+            _log.exception("a step of the restore could not be written down; restoring goes first")
         self._gate()  # who halts while this is being written down does not want it sent
         before = {pv: replace(self._records[pv], pending=set(self._records[pv].pending)) for pv in values}
         since = {pv: reading.seq for pv, reading in self._engine.latest(list(values)).items()}

@@ -7,7 +7,8 @@ import pytest
 from caproto import AccessRights, AlarmStatus, ChannelType, TimeStamp
 
 from beamctl.engine.base import Severity
-from beamctl.engine.simulated.channels import Role, machine_channels
+from beamctl.engine.simulated.channel import Role
+from beamctl.engine.simulated.channels import machine_channels
 from beamctl.machine.loader import load_machine
 from ioc.fields import RECORD_TYPES
 from ioc.records import make_records
