@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from beamctl.cli.app import EXIT_NOT_REACHED, app, deployment
+from beamctl.cli.carry_out import Done, carry_out
 from beamctl.cli.display import result_line
 from beamctl.cli.objects import Asked, as_object
-from beamctl.cli.tune import Done, tune_once
 from beamctl.errors import ChannelConnectionError
 from beamctl.run.events import Outcome
 from beamctl.wiring.deployment import Deployment
@@ -38,7 +38,8 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for summary.json and the pictures.")] = Path("var/demo"),
 ) -> None:
     """Start a soft IOC, tune every section over Channel Access, show before and after, stop what was started."""
-    d = deployment(context)
+    out.mkdir(parents=True, exist_ok=True)
+    d = Deployment(deployment(context).settings.model_copy(update={"store": f"sqlite:///{out / 'store.db'}"}))
     console = Console(highlight=False)
     chosen = secrets.randbelow(2**31) if seed is None else seed
     console.print(f"soft machines {', '.join(m.title for m in d.machines)}: seed {chosen}")
@@ -47,13 +48,12 @@ def demo(
         engine = epics_engine()
         try:
             for task in d.demonstrated:
-                done[task] = tune_once(d, task, Choice(), console, engine=engine)
+                done[task] = carry_out(d, task, Choice(), console, engine=engine)
                 console.print(result_line(done[task].result, done[task].rows))
                 if done[task].result.outcome is Outcome.ABORTED:
                     break
         finally:
             engine.close()
-    out.mkdir(parents=True, exist_ok=True)
     objects = [as_object(Asked(task, d.kit(task), Choice()), one.result) for task, one in done.items()]
     (out / "summary.json").write_text(json.dumps(objects, indent=1) + "\n", encoding="utf-8")
     pictures = _draw(d, done, out, f"seed {chosen}")

@@ -1,16 +1,19 @@
 """Something that works on a section until it ends, for the supervisor: a run, a preflight check, a recovery."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Protocol
 
 from beamctl.engine.base import Engine
 from beamctl.errors import BeamControlError, StoreError
-from beamctl.run.events import Outcome
+from beamctl.run.events import Outcome, RunResult
 from beamctl.run.recovery import Recovered
 from beamctl.run.session import TuningRun
 from beamctl.store.open import Store
 from beamctl.store.states import RunState
+
+_log = logging.getLogger(__name__)
 
 Ending = tuple[RunState, str, str]
 """final state, outcome in a word, reason for people"""
@@ -47,14 +50,17 @@ class RunAttempt:
             return RunState.IDLE, "not armed", str(error)
         finally:
             self._engine.close()
-        content = asdict(result) | {"outcome": result.outcome.value}
-        try:
-            self._store.events.append("result", content, self._number)
-        except StoreError:
-            if self._run.state in (RunState.ACCEPTED, RunState.RESTORED):
-                raise
+        write_result(self._store, self._number, result)
         state = RunState.IDLE if result.outcome is Outcome.ADVISED else self._run.state
         return state, result.outcome.value, result.reason
+
+
+def write_result(store: Store, run: int, result: RunResult) -> None:
+    """Note a result for whoever follows; the run has ended whether that works or not."""
+    try:
+        store.events.append("result", asdict(result), run)
+    except StoreError:
+        _log.exception("the result of run %d could not be written down", run)
 
 
 class RecoveryAttempt:

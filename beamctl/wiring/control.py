@@ -1,6 +1,7 @@
 """What the control process builds its runs from."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 
 from beamctl.engine.base import Engine
@@ -89,14 +90,14 @@ class ControlWorkshop:
 
     def attempt(self, request: Request, lease: Lease, run: Run, orders: Orders) -> Attempt:
         """The run itself."""
-        kit, engine = self._deployment.kit(request.task), self._make_engine()
+        kit, engine, choice = self._deployment.kit(request.task), self._make_engine(), choice_of(request)
         tuning = TuningRun(
             engine,
             kit.layout(),
-            kit.course(choice_of(request)),
+            kit.course(choice),
             lambda _: None,
             self._deployment.settings.connect_timeout_s,
-            StoreRecord(self._store, lease, run.id),
+            StoreRecord(self._store, lease, run.id, asdict(choice)),
             orders,
         )
         return RunAttempt(engine, tuning, self._store, run.id, dry_run=request.dry_run)
