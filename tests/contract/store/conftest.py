@@ -67,7 +67,7 @@ class PostgresServer:
             connection.execute(statement)
 
     def close(self) -> None:
-        self._server.send_signal(signal.SIGINT)
+        self._server.send_signal(signal.SIGQUIT)  # at once: nobody wants its files
         self._server.wait(PATIENCE_S)
 
     def _wait_until_up(self) -> None:

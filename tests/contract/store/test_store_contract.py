@@ -90,7 +90,7 @@ def test_the_database_refuses_to_change_the_record(store, lease, run, statement)
     store.audit.refused("guest", "abort", "viewers may not")
     store.journal.settle({store.journal.intend(lease, run.id, [Put("pv", 1.0, 2.0)])[0]: ok(2.0)})
     before = store.events.read(), store.journal.of_run(run.id), store.audit.list()
-    with pytest.raises(StoreConflictError, match="append-only|settled once"), store.database.write() as connection:
+    with pytest.raises(StoreConflictError, match=r"append-only|settled once"), store.database.write() as connection:
         connection.execute(text(statement))
     assert (store.events.read(), store.journal.of_run(run.id), store.audit.list()) == before
 
@@ -312,7 +312,10 @@ def test_samples_come_back_bit_by_bit(store, run):
     values = [0.0, -0.0, math.nan, -math.nan, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, "CAFE2", "", "nan"]
     values += [struct.unpack(">d", random_.randbytes(8))[0] for _ in range(200)]
     readings = [
-        (f"pv{i % 3}", Reading(value, Severity(i % 4), i, -0.0 if i % 2 else 1.1, -math.inf if i % 3 else 2.2, i, i < 5))
+        (
+            f"pv{i % 3}",
+            Reading(value, Severity(i % 4), i, -0.0 if i % 2 else 1.1, -math.inf if i % 3 else 2.2, i, i < 5),
+        )
         for i, value in enumerate(values)
     ]
     store.samples.append(run.id, 7, readings)
@@ -500,7 +503,7 @@ def test_a_store_opened_for_reading_is_not_written(store, url, run):
 
 
 def test_nothing_is_created_for_reading(url):
-    with pytest.raises(StoreUnavailableError, match="no file|empty"):
+    with pytest.raises(StoreUnavailableError, match=r"no file|empty"):
         open_store(url, read_only=True)
 
 
