@@ -99,14 +99,14 @@ def test_no_store_is_made_on_a_full_disk(small_disk):
 
 def intend_until_full(store, lease, run: int) -> list[int]:
     acknowledged: list[int] = []
-    puts = [Put(f"pv{k}", 0.0, 1.0) for k in range(5)]
-    try:
+
+    def intend_often():
         for _ in range(2000):
-            acknowledged += store.journal.intend(lease, run, puts)
-    except StoreWriteError as error:
-        assert "the disk is full" in str(error)
-        return acknowledged
-    raise AssertionError("it was never full")
+            acknowledged.extend(store.journal.intend(lease, run, [Put(f"pv{k}", 0.0, 1.0) for k in range(5)]))
+
+    with pytest.raises(StoreWriteError, match="the disk is full"):
+        intend_often()
+    return acknowledged
 
 
 def fill(file: Path) -> None:

@@ -248,8 +248,11 @@ def test_a_run_from_begin_to_end(store, lease, run):
 
 
 def test_a_section_has_one_run(store, lease, run):
-    with pytest.raises(StoreConflictError):
+    with pytest.raises(StoreConflictError, match=f"cm1 has run {run.id}, which is idle"):
         store.runs.create(lease, NewRun(section="cm1", **SECTION_RUN))
+    columns = "section, task, principal, agent, configuration_hash, state, outcome, reason, started"
+    with pytest.raises(StoreConflictError), store.database.write() as connection:  # whatever the code does
+        connection.execute(text(f"INSERT INTO runs ({columns}) SELECT {columns} FROM runs"))
     with pytest.raises(StoreConflictError, match="not that of section cm2"):
         store.runs.create(lease, NewRun(section="cm2", **SECTION_RUN))
     store.runs.finish(lease, run.id, RunState.RESTORED, "failed", "")
