@@ -186,7 +186,9 @@ class Child:
 
     def lines(self) -> list[str]:
         """All that is left, until it ends."""
-        return [line.strip() for line in self._process.stdout]
+        lines = [line.strip() for line in self._process.stdout]
+        assert self._process.wait(PATIENCE_S) == 0, lines
+        return lines
 
     def send_signal(self, number: int) -> None:
         self._process.send_signal(number)
