@@ -9,8 +9,12 @@
     │   ├── SetpointLimitError       a setpoint that must not be written (limits, step, not finite, limits unset)
     │   ├── WriteFailedError         a put was refused or altered by the IOC, or its outcome is unknown
     │   ├── ReadbackMismatchError    the power supply does not follow its setpoint
-    │   ├── PermitLostError          beam permit low, beam gone, or wrong machine
-    │   └── NotSimulatedError        something that only a simulated machine may be asked to do
+    │   ├── PermitLostError          beam permit low, or wrong machine
+    │   │   └── BeamLostError        no beam in front of the section
+    │   ├── NotSimulatedError        something that only a simulated machine may be asked to do
+    │   ├── ForeignWriteError        a setpoint holds what this run has neither found nor written
+    │   ├── JournalError             a put could not be written down first, so it was not sent
+    │   └── HaltedError              a person has frozen the run: nothing may be written, not even a restore
     ├── AgentError
     │   └── IncompatibleAgentError   hash, layout or machine of an exported agent does not fit
     ├── NoValidReadingError          no BPM is usable
@@ -89,8 +93,24 @@ class PermitLostError(EngineError):
     """The machine does not allow (or does not have) beam, or is not the machine we believe."""
 
 
+class BeamLostError(PermitLostError):
+    """There is no beam to tune with."""
+
+
 class NotSimulatedError(EngineError):
     """Refused because the machine does not say that it is simulated."""
+
+
+class ForeignWriteError(EngineError):
+    """Somebody else moved a knob of the run."""
+
+
+class JournalError(EngineError):
+    """An intent could not be made durable."""
+
+
+class HaltedError(EngineError):
+    """No put may be sent any more."""
 
 
 class AgentError(BeamControlError):

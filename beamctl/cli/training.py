@@ -12,13 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 from beamctl.cli.app import EXIT_USAGE, app, deployment, errors
-from beamctl.wiring import (
-    ALGORITHMS,
-    DEFAULT_AGENT,
-    default_output,
-    epics_engine,
-    simulated_environment,
-)
+from beamctl.wiring.engines import epics_engine, simulated_environment
+from beamctl.wiring.kit import Choice, default_output
+from beamctl.wiring.orbit import DEFAULT_AGENT
 
 if TYPE_CHECKING:
     from beamctl.training.evaluate import Evaluation
@@ -56,12 +52,11 @@ def train(
     from beamctl.training.train import Look
     from beamctl.training.train import train as run_training
 
-    d = deployment(context)
+    kit = deployment(context).orbit(task)
     chosen = find_preset(preset)
-    name = agent_id or (f"{d.machine.name}-orbit" if chosen.modules == "virtual" else f"{task}-{chosen.name}")
+    name = agent_id or (f"{kit.machine.name}-orbit" if chosen.modules == "virtual" else f"{task}-{chosen.name}")
     folder = out or default_output("agents", f"{name}-seed{seed}")
     console = Console(highlight=False)
-    machine_hash = d.section_hash(task)
     with _progress(console) as bar:
         row = bar.add_task(f"{task}, {chosen.name}, seed {seed}", total=None, note="")
 
@@ -76,18 +71,18 @@ def train(
         if over is Over.IOC:
             engine = epics_engine()
             try:
-                env = simulated_environment(d, engine, task, chosen)
+                env = simulated_environment(kit, engine, chosen, deployment(context).settings.connect_timeout_s)
                 manifest = train_over_engine(
                     env, chosen, seed, folder, steps,
-                    agent_id=name, machine=d.machine.name, machine_hash=machine_hash, progress=show,
+                    agent_id=name, machine=kit.machine.name, machine_hash=kit.section_hash, progress=show,
                 )  # fmt: skip
             finally:
                 engine.close()
             console.print(f"{steps} steps over Channel Access; agent {manifest.id} in {folder}")
             return
         result = run_training(
-            d.site(), task, chosen, seed, folder,
-            agent_id=name, machine_hash=machine_hash, progress=show, resume=resume,
+            kit.site(), task, chosen, seed, folder,
+            agent_id=name, machine_hash=kit.section_hash, progress=show, resume=resume,
         )  # fmt: skip
     best = result.best
     when = "never" if result.cpu_s_to_99 is None else f"after {result.cpu_s_to_99:.0f} CPU s"
@@ -102,7 +97,7 @@ def train(
 def evaluate(
     context: typer.Context,
     task: Annotated[str, typer.Argument(help="Task; see: beamctl tasks.")],
-    algorithm: Annotated[str, typer.Option(help=f"What the report is about: {', '.join(ALGORITHMS)}.")] = "tbsac",
+    algorithm: Annotated[str, typer.Option(help="What the report is about; beamctl tasks lists them.")] = "tbsac",
     against: Annotated[str, typer.Option(help="References, separated by commas; empty for none.")] = "bls,svd",
     scenarios: Annotated[
         str, typer.Option(help="Error scenarios, separated by commas.")
@@ -121,17 +116,17 @@ def evaluate(
     from beamctl.training.evaluate import evaluate as run_evaluation
     from beamctl.training.report import write_report
 
-    d = deployment(context)
-    problem = d.problem(task, target_mm)
+    kit = deployment(context).orbit(task)
+    problem = kit.problem(Choice(target=target_mm))
     named = [name for name in scenarios.split(",") if name]
     for name in named:
-        find_scenario(d.machine, name)
+        find_scenario(kit.machine, name)
     algorithms = list(dict.fromkeys([algorithm, *filter(None, against.split(","))]))
-    agents = {name: d.agent(name, agent, task) for name in algorithms}
+    agents = {name: kit.agent(Choice(name, agent)) for name in algorithms}
     console = Console(highlight=False)
     with console.status(f"{machines} machines, {len(named)} scenarios, {len(agents)} algorithms ..."):
         evaluation = run_evaluation(
-            d.site(), problem, agents, named, seed=seed, machines=machines, opposite_solenoids=opposite_solenoids
+            kit.site(), problem, agents, named, seed=seed, machines=machines, opposite_solenoids=opposite_solenoids
         )
     written = write_report(evaluation, out or default_output("evaluate", task))
     console.print(_rows_table(evaluation))

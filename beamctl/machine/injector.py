@@ -199,14 +199,15 @@ class TransmissionTask(Strict):
     Attributes:
         knobs: who takes part, in the order of :attr:`Lebt.knobs`.
         max_steps: budget.
-        target_transmission: the run may end once this is confirmed; None: the whole budget is used.
+        target_transmission: a run that ends at or above it has reached its goal; it goes on to the end of its budget
+            in any case, as what is raised is the current.
     """
 
     kind: Literal["transmission"]
     title: str
     knobs: Annotated[list[Name], Field(min_length=1)]
     max_steps: PositiveInt = 30
-    target_transmission: Annotated[FiniteFloat, Field(gt=0, lt=1)] | None = None
+    target_transmission: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.85
 
 
 class InjectorDescription(Machine):
