@@ -10,6 +10,7 @@ from tests.bench import (
     bench_loop,
     bench_lpi,
     bench_simulator,
+    bench_store,
 )
 
 BENCHES = {
@@ -18,6 +19,7 @@ BENCHES = {
     "environment": bench_environment.main,
     "access": bench_channel_access.main,
     "loop": bench_loop.main,
+    "store": bench_store.main,
     "agent": bench_learning.judge_agent,
     "learning": bench_learning.train_seeds,
     "published": bench_learning.as_published,
