@@ -6,6 +6,7 @@ import time
 from tests.bench import (
     bench_channel_access,
     bench_environment,
+    bench_fence,
     bench_learning,
     bench_loop,
     bench_lpi,
@@ -18,6 +19,7 @@ BENCHES = {
     "environment": bench_environment.main,
     "access": bench_channel_access.main,
     "loop": bench_loop.main,
+    "fence": bench_fence.main,
     "agent": bench_learning.judge_agent,
     "learning": bench_learning.train_seeds,
     "published": bench_learning.as_published,

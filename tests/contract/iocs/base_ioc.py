@@ -11,7 +11,7 @@ from softioc import alarm, asyncio_dispatcher, builder, softioc
 
 EPICS = Path(__file__).parents[3] / "deploy" / "epics"
 FENCED = {"SET1": "LO=-50,HI=50", "SET2": "LO={p}:SET2.DRVL,HI={p}:SET2.DRVH", "SET3": "LO=-5,HI=4"} | dict.fromkeys(
-    ("SLOW", "GATED", "REFUSING"), "LO=-10,HI=10"
+    ("SLOW", "GATED", "REFUSING", "READONLY"), "LO=-10,HI=10"
 )
 """fences stand in front of these; their limits"""
 ODD_FENCES = {
