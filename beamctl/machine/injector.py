@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from beamctl.machine.machine import Machine, Name, PvName, content_hash
+from beamctl.machine.machine import FencePvs, Machine, Name, PvName, content_hash
 from beamctl.machine.quantity import (
     Amperes,
     CorrectorCalibration,
@@ -67,6 +67,7 @@ class Supply(Strict):
     Attributes:
         limits: setpoints that are allowed.
         design: setpoint at which the error-free model has its largest current behind the RFQ, A.
+        fence: in front of the setpoint, where its IOC has one; then nothing is put to the setpoint itself.
     """
 
     name: Name
@@ -74,6 +75,7 @@ class Supply(Strict):
     readback: PvName
     limits: LimitsA
     design: FiniteFloat
+    fence: FencePvs | None = None
 
 
 class LebtSolenoid(Supply):

@@ -6,6 +6,7 @@ import time
 from tests.bench import (
     bench_channel_access,
     bench_environment,
+    bench_fence,
     bench_learning,
     bench_loop,
     bench_lpi,
@@ -20,6 +21,7 @@ BENCHES = {
     "access": bench_channel_access.main,
     "loop": bench_loop.main,
     "store": bench_store.main,
+    "fence": bench_fence.main,
     "agent": bench_learning.judge_agent,
     "learning": bench_learning.train_seeds,
     "published": bench_learning.as_published,

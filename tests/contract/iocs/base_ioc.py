@@ -3,11 +3,23 @@
 import asyncio
 import sys
 import tempfile
+from pathlib import Path
 
 from epicscorelibs.ioc import dbCore
 from ioc_control import obey
 from softioc import alarm, asyncio_dispatcher, builder, softioc
 
+EPICS = Path(__file__).parents[3] / "deploy" / "epics"
+FENCED = {"SET1": "LO=-50,HI=50", "SET2": "LO={p}:SET2.DRVL,HI={p}:SET2.DRVH", "SET3": "LO=-5,HI=4"} | dict.fromkeys(
+    ("SLOW", "GATED", "REFUSING", "READONLY"), "LO=-10,HI=10"
+)
+"""fences stand in front of these; their limits"""
+ODD_FENCES = {
+    "NOLIMITS": ("SET1", "LO=0,HI=0"),
+    "NOLINK": ("SET1", "LO={p}:NOWHERE,HI=5"),
+    "ASTRAY": ("NOWHERE", "LO=-5,HI=5"),
+}
+"""set up wrongly; setpoint and limits"""
 RAMP_S = 0.3
 ACCESS = """
 ASG(DEFAULT) { RULE(1, READ) RULE(1, WRITE) }
@@ -23,6 +35,14 @@ def restrict_access() -> None:
 
 def counter(name: str) -> None:
     builder.records.calc(name, CALC="VAL+1", SCAN=".1 second", PREC=0)
+
+
+def load_fences(prefix: str) -> None:
+    softioc.dbLoadDatabase(str(EPICS / "fence_clock.db"), substitutions=f"P={prefix}:")
+    fences = {f"{name}:FENCE": (name, limits) for name, limits in FENCED.items()} | ODD_FENCES
+    for name, (setpoint, limits) in fences.items():
+        macros = f"P={prefix}:{name}:,SETPOINT={prefix}:{setpoint},{limits.format(p=prefix)}"
+        softioc.dbLoadDatabase(str(EPICS / "fence.db"), substitutions=macros)
 
 
 def main() -> None:
@@ -57,6 +77,7 @@ def main() -> None:
     builder.aOut("GATED", on_update=pass_gate, **blocking)
 
     builder.LoadDatabase()
+    load_fences(prefix)
     restrict_access()
     softioc.iocInit(dispatcher, enable_pva=False)
     bad.set(1.5, severity=alarm.INVALID_ALARM, alarm=alarm.READ_ALARM)
