@@ -12,7 +12,7 @@ from rich.console import Console
 from beamctl.cli.display import RunDisplay
 from beamctl.cli.follow import Follower
 from beamctl.cli.rows import Rows, make_rows
-from beamctl.engine.base import Engine
+from beamctl.engine.fenced import RequestingEngine
 from beamctl.errors import EngineError, LeaseHeldError
 from beamctl.run.attempt import write_result
 from beamctl.run.course import Course
@@ -25,7 +25,7 @@ from beamctl.store.open import Store, open_store
 from beamctl.store.states import RequestState, RunState, Verb
 from beamctl.wiring.control import new_request, new_run
 from beamctl.wiring.deployment import Deployment
-from beamctl.wiring.engines import epics_engine
+from beamctl.wiring.engines import epics_engine, with_fences
 from beamctl.wiring.kit import Choice, TaskKit
 
 LOOK_S = 0.5
@@ -56,7 +56,7 @@ def carry_out(
     *,
     advise: bool = False,
     quiet: bool = False,
-    engine: Engine | None = None,
+    engine: RequestingEngine | None = None,
 ) -> Done:
     """One run, shown on the console unless quiet.
 
@@ -71,7 +71,7 @@ def carry_out(
         return _here(d, store, task, choice, None if quiet else console, engine)
 
 
-def _advice(d: Deployment, task: str, choice: Choice, console: Console | None, engine: Engine | None) -> Done:
+def _advice(d: Deployment, task: str, choice: Choice, console: Console | None, engine: RequestingEngine | None) -> Done:
     """Reads only: needs neither the section nor a record."""
     kit = d.kit(task)
     course = kit.course(choice)
@@ -97,7 +97,7 @@ def _display(console: Console | None, kit: TaskKit, course: Course, done: Done, 
 
 
 def _here(
-    d: Deployment, store: Store, task: str, choice: Choice, console: Console | None, engine: Engine | None
+    d: Deployment, store: Store, task: str, choice: Choice, console: Console | None, engine: RequestingEngine | None
 ) -> Done:
     """In this process, with the section's lease and everything written down."""
     kit = d.kit(task)
@@ -108,12 +108,12 @@ def _here(
     with store.leases.section(new.section) as lease:
         _check_nothing_owed(store, new.section)
         own_engine = engine is None
-        engine = engine or epics_engine()
+        reached = with_fences(engine or epics_engine(), kit.layout())
         run = store.runs.create(lease, new)
         record = StoreRecord(store, lease, run.id, asdict(choice))
         display = _display(console, kit, course, done, f"run {run.id}, ")
         tuning = TuningRun(
-            engine, kit.layout(), course, _noting(done.steps, display), d.settings.connect_timeout_s, record, Orders()
+            reached, kit.layout(), course, _noting(done.steps, display), d.settings.connect_timeout_s, record, Orders()
         )
         try:
             with _signals_abort(tuning, to_the_end=own_engine), display or nullcontext():
@@ -123,7 +123,7 @@ def _here(
             raise
         finally:
             if own_engine:
-                engine.close()
+                reached.close()
         write_result(store, run.id, done.result)
         if tuning.state not in PARKED:
             store.runs.finish(lease, run.id, tuning.state, done.result.outcome.value, done.result.reason)

@@ -15,7 +15,7 @@ import numpy as np
 from beamctl.engine.base import Engine
 from beamctl.engine.conditions import Conditions
 from beamctl.engine.journal import Journal
-from beamctl.engine.layout import Knob, SectionLayout
+from beamctl.engine.layout import Fence, Knob, SectionLayout
 from beamctl.engine.restore import RestoreLine, RestoreOutcome, Restorer, RestoreReport
 from beamctl.engine.setpoints import OwnedSetpoints
 from beamctl.errors import BeamControlError
@@ -77,7 +77,7 @@ def recover(
         gate: asked before every put.
         connect_timeout_s: how long PVs may take to answer.
     """
-    knobs = tuple(Knob(**knob) for knob in left.snapshot["knobs"])
+    knobs = tuple(_knob(knob) for knob in left.snapshot["knobs"])
     goal = np.array(left.snapshot["setpoint_a"], dtype=float)
     own = replace(layout, knobs=knobs)
     try:
@@ -91,6 +91,11 @@ def recover(
     if report.interrupt is not None:
         raise report.interrupt
     return _judged(report)
+
+
+def _knob(stored: Mapping[str, Any]) -> Knob:
+    fence = stored["fence"]
+    return Knob(**{**stored, "fence": None if fence is None else Fence(**fence)})
 
 
 def _judged(report: RestoreReport) -> Recovered:

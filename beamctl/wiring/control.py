@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
-from beamctl.engine.base import Engine
+from beamctl.engine.fenced import RequestingEngine
 from beamctl.run.attempt import Attempt, RecoveryAttempt, RunAttempt
 from beamctl.run.orders import Orders
 from beamctl.run.recovery import Left, recover
@@ -15,6 +15,7 @@ from beamctl.store.open import Store
 from beamctl.store.requests import NewRequest, Request
 from beamctl.store.runs import NewRun, Run
 from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.engines import with_fences
 from beamctl.wiring.kit import Choice
 
 
@@ -79,7 +80,7 @@ class ControlWorkshop:
         make_engine: a fresh engine for each run.
     """
 
-    def __init__(self, deployment: Deployment, store: Store, make_engine: Callable[[], Engine]) -> None:
+    def __init__(self, deployment: Deployment, store: Store, make_engine: Callable[[], RequestingEngine]) -> None:
         self._deployment = deployment
         self._store = store
         self._make_engine = make_engine
@@ -90,10 +91,12 @@ class ControlWorkshop:
 
     def attempt(self, request: Request, lease: Lease, run: Run, orders: Orders) -> Attempt:
         """The run itself."""
-        kit, engine, choice = self._deployment.kit(request.task), self._make_engine(), choice_of(request)
+        kit, choice = self._deployment.kit(request.task), choice_of(request)
+        layout = kit.layout()
+        engine = with_fences(self._make_engine(), layout)
         tuning = TuningRun(
             engine,
-            kit.layout(),
+            layout,
             kit.course(choice),
             lambda _: None,
             self._deployment.settings.connect_timeout_s,
@@ -107,7 +110,6 @@ class ControlWorkshop:
         kit, record = self._deployment.kit(run.task), StoreRecord(self._store, lease, run.id)
         left = Left(run.snapshot, self._store.journal.of_run(run.id))
         timeout_s = self._deployment.settings.connect_timeout_s
-        work = partial(
-            recover, layout=kit.layout(), left=left, journal=record, gate=orders.gate, connect_timeout_s=timeout_s
-        )
-        return RecoveryAttempt(self._make_engine(), work, self._store, run.id)
+        layout = kit.layout()
+        work = partial(recover, layout=layout, left=left, journal=record, gate=orders.gate, connect_timeout_s=timeout_s)
+        return RecoveryAttempt(with_fences(self._make_engine(), layout), work, self._store, run.id)
