@@ -79,7 +79,8 @@ def up(
 ) -> None:
     """Start the control process, with --soft a simulated machine in front of it, and keep them alive.
 
-    Then, from another shell in the same folder: beamctl tune cm1-orbit. Ctrl-C ends everything: runs are restored first.
+    Then, from another shell in the same folder: beamctl tune cm1-orbit. Ctrl-C ends everything; runs are restored
+    first.
     """
     settings = deployment(context).settings
     stop = threading.Event()
