@@ -13,7 +13,7 @@ from beamctl.engine.simulated.lattice import MM
 from simulators import kernels
 from simulators.beam import Array
 from simulators.diagnostics import median_noise_factor
-from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw
+from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw, rewired
 from simulators.lattice import Lattice, Optics
 from simulators.linac import perfect
 
@@ -68,6 +68,7 @@ class _Rows:
     response_mm_per_a: Array
     offset_mm: Array
     noise_mm: Array
+    channel_sign: Array
 
 
 class MachineBatch:
@@ -124,6 +125,16 @@ class MachineBatch:
         """True response, mm/A, shape (n, 2 b, k)."""
         return self._rows.response_mm_per_a
 
+    @property
+    def noise_mm(self) -> Array:
+        """Rms noise of a combined reading, mm, shape (n, 1)."""
+        return self._rows.noise_mm
+
+    @property
+    def channel_sign(self) -> Array:
+        """-1 where a channel reads with the wrong sign, shape (n, 2 b)."""
+        return self._rows.channel_sign
+
     def replace(self, rows: Index) -> None:
         """Put fresh machines into the given rows."""
         if self._next + len(rows) > self._stock_size:
@@ -159,7 +170,7 @@ class MachineBatch:
         Returns:
             Shape (rows, 2 b).
         """
-        orbit = self.true_orbit_mm(setpoint_a, rows) + self._rows.offset_mm[rows]
+        orbit = self._rows.channel_sign[rows] * self.true_orbit_mm(setpoint_a, rows) + self._rows.offset_mm[rows]
         noise = self._rng.standard_normal(orbit.shape) * self._rows.noise_mm[rows]
         return np.where(self.working[rows], orbit + noise, 0.0)
 
@@ -170,7 +181,8 @@ class MachineBatch:
 
     def _build(self, module: Index, errors: Errors) -> _Rows:
         pool = self.pool
-        orbits = kernels.build(pool.lattice, apply_errors(pool.lattice, pool.optics.take(module), errors))
+        machines = apply_errors(pool.lattice, pool.optics.take(module), errors)
+        orbits = rewired(kernels.build(pool.lattice, machines), errors)
         has_corrector, exists = pool.has_corrector[module], pool.has_channel[module]
         return _Rows(
             module=module,
@@ -181,6 +193,7 @@ class MachineBatch:
             response_mm_per_a=orbits.response_m_per_a * MM * has_corrector[:, None, :],
             offset_mm=errors.bpm_offset_m * MM,
             noise_mm=errors.bpm_noise_m[:, None] * MM * self._noise_factor,
+            channel_sign=errors.channel_sign,
         )
 
 
