@@ -16,6 +16,7 @@ class Settings(BaseSettings):
         ion: name or file of the ion that runs in the linac; None: the description's own.
         prefix: put in front of every PV name.
         agents: folder with agents of this site, beside those that come with beamctl.
+        store: where requests, runs and events are written down, sqlite:///FILE or postgresql://HOST/DATABASE.
         connect_timeout_s: how long PVs may take to answer at the start.
     """
 
@@ -25,6 +26,7 @@ class Settings(BaseSettings):
     ion: str | None = None
     prefix: str = ""
     agents: Path = Path("var/agents")
+    store: str = "sqlite:///var/beamctl.db"
     connect_timeout_s: float = Field(default=5.0, gt=0)
 
     @field_validator("machine", mode="before")

@@ -42,6 +42,7 @@ class SectionLayout:
         settle_s: wait between the end of a ramp and the first reading that counts.
         identity, accepted: PV and the texts that are the right machine.
         permit: PV, 1 = beam allowed.
+        enable: PV, 1 = programs may tune; empty where the description names none, and then nothing is written.
         heartbeat, heartbeat_max_age_s: a PV that counts, and how long it may stand still.
         current, current_floor_ma: beam current upstream of the section; below the floor there is no beam to tune with.
     """
@@ -57,16 +58,22 @@ class SectionLayout:
     identity: str
     accepted: tuple[str, ...]
     permit: str
+    enable: str
     heartbeat: str
     heartbeat_max_age_s: float
     current: str
     current_floor_ma: float
 
     @property
+    def permits(self) -> tuple[str, ...]:
+        """PVs that all have to be 1."""
+        return (self.permit, self.enable) if self.enable else (self.permit,)
+
+    @property
     def all_pvs(self) -> tuple[str, ...]:
         """Every PV that has to be there."""
         knobs = (pv for k in self.knobs for pv in (k.setpoint, k.readback))
-        return (*knobs, *self.channels, self.identity, self.permit, self.heartbeat, self.current)
+        return (*knobs, *self.channels, self.identity, *self.permits, self.heartbeat, self.current)
 
 
 def section_layout(machine: MachineDescription, task: OrbitTask, prefix: str = "") -> SectionLayout:
@@ -100,6 +107,7 @@ def section_layout(machine: MachineDescription, task: OrbitTask, prefix: str = "
         identity=prefix + machine.identity.pv,
         accepted=(machine.identity.live, machine.identity.simulated),
         permit=prefix + machine.permit,
+        enable="" if machine.enable is None else prefix + machine.enable,
         heartbeat=prefix + machine.heartbeat.pv,
         heartbeat_max_age_s=machine.heartbeat.max_age.value,
         current=prefix + section.current_upstream,
@@ -133,6 +141,7 @@ def injector_layout(machine: InjectorDescription, task: TransmissionTask, prefix
         identity=prefix + machine.identity.pv,
         accepted=(machine.identity.live, machine.identity.simulated),
         permit=prefix + machine.permit,
+        enable="" if machine.enable is None else prefix + machine.enable,
         heartbeat=prefix + machine.heartbeat.pv,
         heartbeat_max_age_s=machine.heartbeat.max_age.value,
         current=prefix + machine.source.monitor,

@@ -1,6 +1,7 @@
 """Reads the instruments of a section: several shots combined, channels that cannot be believed marked."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,12 @@ class Measurement:
     Attributes:
         values: median of the readings, mm or mA, 0 where not valid, shape (n,).
         valid: channels to believe, shape (n,).
+        raw: the readings behind it, by PV.
     """
 
     values: Array
     valid: Mask
+    raw: Mapping[str, Sequence[Reading]] = field(default_factory=dict, compare=False, repr=False)
 
 
 class ChannelReader:
@@ -77,8 +80,7 @@ class ChannelReader:
                 f"only {believed.sum()} of {len(believed)} channels are usable; not usable: {self.names(~believed)}"
             )
         self.expected, self._previous, self._has_moved = believed, samples, False
-        median = [np.median(row[self._in_range(row)]) if ok else 0.0 for row, ok in zip(samples, believed, strict=True)]
-        return Measurement(np.array(median), believed.copy())
+        return Measurement(combined(samples, believed, self._layout.valid_range), believed.copy(), got)
 
     def check_fresh(self) -> None:
         """That every channel that is believed has a valid, recent reading; no network traffic.
@@ -133,8 +135,7 @@ class ChannelReader:
         return all(r.is_valid for r in readings) and 2 * int(self._in_range(values).sum()) > len(values)
 
     def _in_range(self, values: Array) -> Mask:
-        lo, hi = self._layout.valid_range
-        return np.asarray(np.isfinite(values) & (lo <= values) & (values <= hi))
+        return in_range(values, self._layout.valid_range)
 
     def _standing(self, samples: Array, usable: Mask) -> Mask:
         """Channels without noise among others that have it, or bit by bit the same after a move.
@@ -152,3 +153,25 @@ class ChannelReader:
             return same
         # On a machine without any noise (there are simulated ones) constancy says nothing.
         return np.zeros_like(same) if constant[usable].all() else np.asarray(constant)
+
+
+def in_range(values: Array, valid_range: tuple[float, float]) -> Mask:
+    """Values that can be believed; never NaN."""
+    lo, hi = valid_range
+    return np.asarray(np.isfinite(values) & (lo <= values) & (values <= hi))
+
+
+def combined(samples: Array, believed: Mask, valid_range: tuple[float, float]) -> Array:
+    """Median of the believable readings of each channel, 0 where the channel is not believed.
+
+    Args:
+        samples: readings, shape (n, readings).
+        believed: shape (n,).
+        valid_range: readings outside do not count.
+
+    Returns:
+        Shape (n,).
+    """
+    return np.array(
+        [np.median(row[in_range(row, valid_range)]) if ok else 0.0 for row, ok in zip(samples, believed, strict=True)]
+    )

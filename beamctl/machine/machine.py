@@ -41,6 +41,7 @@ class Machine(Strict):
     Attributes:
         frequency: of the RF.
         permit: PV, 1 = beam allowed.
+        enable: PV of the control room's, 1 = programs may tune; without it nothing is ever written.
     """
 
     name: Name
@@ -49,6 +50,7 @@ class Machine(Strict):
     identity: Identity
     heartbeat: Heartbeat
     permit: PvName
+    enable: PvName | None = None
     simulation: SimulationControl
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from beamctl.engine.reader import Array, Mask
 from beamctl.engine.restore import RestoreLine
 from beamctl.run.course import Figures
+from beamctl.store.states import RunState
 
 
 class Outcome(StrEnum):
@@ -16,6 +17,7 @@ class Outcome(StrEnum):
     NOT_REACHED = "not reached"
     ADVISED = "advised"
     ABORTED = "aborted"
+    HALTED = "halted"
     FAILED = "failed"
 
 
@@ -48,6 +50,14 @@ class Stepped:
     setpoint_a: Array
     seconds: float
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The run is in another state now."""
+
+    state: RunState
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class Advice:
     is_reached: bool
 
 
-Event = Armed | Stepped | Held | Restored | Advice
+Event = Armed | Changed | Stepped | Held | Restored | Advice
 Listener = Callable[[Event], None]
 
 

@@ -13,9 +13,10 @@ from beamctl.agent.least_squares import SvdAgent
 from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.layout import section_layout
 from beamctl.engine.simulated.batch import MachineBatch
-from beamctl.engine.simulated.channels import Role, machine_channels
+from beamctl.engine.simulated.channel import Role
+from beamctl.engine.simulated.channels import machine_channels
 from beamctl.engine.simulated.engine import SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.engine.simulated.scenarios import find_scenario
 from beamctl.env.batched_env import BatchedOrbitEnv
 from beamctl.env.tuning_env import TuningEnv
@@ -107,7 +108,7 @@ class ThisMachine(MachineBatch):
 
 def both_paths(task, kind, seed, *, scenario="published", readings=3, **changes):
     """The same machine behind the live path and behind the training path."""
-    plant = Plant(CAFE2, (ION, ION), scenario, seed)
+    plant = LinacPlant(CAFE2, (ION, ION), scenario, seed)
     layout = replace(section_layout(CAFE2, find_task(CAFE2, task)), readings=readings)
     engine, problem = SimulatedEngine(plant), orbit_problem(CAFE2, ION, ION, task)
     problem = replace(problem, step_a=np.full(problem.n_corrector, 3.7), **changes)

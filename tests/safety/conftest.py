@@ -12,9 +12,9 @@ import pytest
 
 from beamctl.agent.least_squares import BoxLeastSquaresAgent
 from beamctl.engine.guarded import GuardedSection
-from beamctl.engine.simulated.channels import Role
+from beamctl.engine.simulated.channel import Role
 from beamctl.engine.simulated.engine import Faults, SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.run.orbit_course import OrbitCourse
 from beamctl.run.session import TuningRun
 from beamctl.settings import Settings
@@ -88,7 +88,7 @@ class Rig:
     def __init__(self, task: str = "cm1-orbit", scenario: str = SCENARIO, seed: int = SEED) -> None:
         self.faults = Faults()
         kit = D.orbit(task)
-        self.plant = Plant(kit.machine, (kit.design, kit.ion), scenario, seed)
+        self.plant = LinacPlant(kit.machine, (kit.design, kit.ion), scenario, seed)
         names = list(kit.machine.sections)
         for behind in names[names.index(kit.task.section) + 1 :]:
             del self.plant.sections[behind]  # nobody looks at them

@@ -10,7 +10,7 @@ import pytest
 
 from beamctl.agent.registry import AgentFolder, load_agent
 from beamctl.engine.simulated.engine import SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.errors import NotSimulatedError
 from beamctl.settings import Settings
 from beamctl.training.presets import FAST
@@ -30,7 +30,7 @@ def make_environments(ioc, engine):
     over_ca = Deployment(Settings(prefix=ioc.prefix)).orbit("cm1-orbit")
     in_process = Deployment(Settings()).orbit("cm1-orbit")
     ions = (in_process.design, in_process.ion)
-    plant = Plant(in_process.machine, ions, SCENARIO, SEED)
+    plant = LinacPlant(in_process.machine, ions, SCENARIO, SEED)
     return (
         simulated_environment(over_ca, engine, PRESET, 5.0),
         simulated_environment(in_process, SimulatedEngine(plant), PRESET, 5.0),
@@ -85,7 +85,7 @@ def test_the_command_trains_and_exports(start_soft_ioc, tmp_path):
 
 def test_a_machine_that_does_not_say_it_is_simulated_is_refused():
     d = Deployment(Settings()).orbit("cm1-orbit")
-    plant = Plant(d.machine, (d.design, d.ion), SCENARIO, SEED)
+    plant = LinacPlant(d.machine, (d.design, d.ion), SCENARIO, SEED)
     puts = []
     plant.put = lambda pv, value: puts.append((pv, value))
     plant.machine = plant.machine.model_copy(

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from beamctl.engine.base import Severity
-from beamctl.engine.simulated.channels import Role, machine_channels
+from beamctl.engine.simulated.channel import Role
+from beamctl.engine.simulated.channels import machine_channels
 from beamctl.engine.simulated.lattice import solenoid_current_a
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.engine.simulated.scenarios import find_scenario, scenarios
 from beamctl.errors import UnknownNameError
 from beamctl.machine.loader import load_ion, load_machine
@@ -27,7 +28,7 @@ BPMS = [pv for section in MACHINE.sections.values() for b in section.bpms for pv
 
 
 def make_plant(scenario="published", seed=1):
-    return Plant(MACHINE, (ION, ION), scenario, seed)
+    return LinacPlant(MACHINE, (ION, ION), scenario, seed)
 
 
 def actual(plant, section="cm1"):
