@@ -51,6 +51,11 @@ class MappedAgent:
         """What is believed now, a column per supply, channels as they read, shape (batch, n, k)."""
         return np.asarray(self._mapping.wiring.channel_sign[..., None] * self._belief.response_mm_per_a)
 
+    @property
+    def true_response_mm_per_a(self) -> Array:
+        """The same with the channels in true signs."""
+        return self._belief.response_mm_per_a
+
     def learn(self, setpoint_a: Array, reading_mm: Array, valid: Mask) -> None:
         """Take note of one more independent reading.
 
@@ -85,4 +90,4 @@ class MappedAgent:
 def _with_axis(mapping: Mapping) -> Mapping:
     wiring = type(mapping.wiring)(**{name: np.asarray(v)[None] for name, v in vars(mapping.wiring).items()})
     belief = Belief(mapping.belief.mean[None], mapping.belief.covariance[None])
-    return Mapping(wiring, belief, mapping.measured_mm_per_a[None], mapping.noise_mm[None])
+    return Mapping(wiring, belief, mapping.measured_mm_per_a[None], mapping.noise_mm[None], mapping.pair)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import hadamard
 
-from beamctl.task.orbit import Array, Mask
+from beamctl.task.orbit import Array
 
 SAFE_SHARE = 0.9
 """kicks keep every reading, by the model, inside this share of the believable range"""
@@ -28,21 +28,14 @@ class KickPlan:
     """What is written and in which order.
 
     Attributes:
-        patterns: -1, 0 or +1 per corrector, orthogonal columns, shape (m, k).
         kick_a: size, A, shape (..., 1).
         centre_a: setpoints that the kicks are made around: as found, or far enough from a limit, shape (..., k).
         settings_a: setpoints of each reading, plus and minus in turn, shape (2 m, ..., k).
     """
 
-    patterns: Array
     kick_a: Array
     centre_a: Array
     settings_a: Array
-
-    @property
-    def kicks_per_corrector(self) -> int:
-        """In how many patterns each corrector is kicked."""
-        return int(np.abs(self.patterns[:, 0]).sum())
 
 
 def kick_patterns(k: int) -> Array:
@@ -91,33 +84,40 @@ def plan_kicks(
     signs = np.stack([np.ones(len(patterns)), -np.ones(len(patterns))], axis=1)
     both = (signs[:, :, None] * patterns[:, None, :]).reshape(-1, len(lo_a))
     shape = (len(both), *(1,) * (np.ndim(found_a) - 1), len(lo_a))
-    return KickPlan(patterns, kick, centre, np.clip(centre + kick * both.reshape(shape), lo_a, hi_a))
+    return KickPlan(kick, centre, np.clip(centre + kick * both.reshape(shape), lo_a, hi_a))
 
 
-def measured_response(plan: KickPlan, readings_mm: Array) -> tuple[Array, Array]:
-    """Response and noise from the readings of a plan.
+@dataclass(frozen=True)
+class MeasuredResponse:
+    """What pairs of readings say without any model.
+
+    Attributes:
+        mm_per_a: response, shape (..., n, k).
+        noise_mm: rms of one reading: whatever the sums of the pairs do not repeat, shape (..., n).
+        noise_per_a: rms of an element for 1 mm of noise in a reading, the worst corrector's, shape (..., 1).
+    """
+
+    mm_per_a: Array
+    noise_mm: Array
+    noise_per_a: Array
+
+
+def measured_response(settings_a: Array, readings_mm: Array) -> MeasuredResponse:
+    """Least squares on the differences of pairs.
 
     Args:
-        plan: what was done.
+        settings_a: what was really set, plus and minus in turn, A, shape (2 m, ..., k).
         readings_mm: shape (2 m, ..., n).
-
-    Returns:
-        response, mm/A, shape (..., n, k), and the rms noise of one reading (whatever a pair's sum does not
-        repeat), mm, shape (..., n).
     """
-    plus, minus = readings_mm[0::2], readings_mm[1::2]
-    difference, mean = 0.5 * (plus - minus), 0.5 * (plus + minus)
-    response = np.einsum("mk,m...n->...nk", plan.patterns, difference) / plan.kicks_per_corrector
-    scatter = mean - mean.mean(axis=0)
-    noise = np.sqrt(2.0 * (scatter**2).sum(axis=0) / max(len(mean) - 1, 1))
-    return response / plan.kick_a[..., None], noise
-
-
-def is_linear(plan: KickPlan, readings_mm: Array, noise_mm: Array, usable: Mask, limit: float = 6.0) -> Mask:
-    """Whether no pair's sum is off by more than ``limit`` times its noise, shape (...,)."""
+    kick = np.moveaxis(0.5 * (settings_a[0::2] - settings_a[1::2]), 0, -2)
+    answer = np.moveaxis(0.5 * (readings_mm[0::2] - readings_mm[1::2]), 0, -2)
     mean = 0.5 * (readings_mm[0::2] + readings_mm[1::2])
-    off = np.abs(mean - np.median(mean, axis=0)) > limit * noise_mm / np.sqrt(2.0)
-    return np.asarray(~(off & usable).any(axis=(0, -1)))
+    inverse = np.linalg.inv(np.swapaxes(kick, -1, -2) @ kick)
+    response = np.swapaxes(answer, -1, -2) @ kick @ inverse
+    scatter = mean - np.median(mean, axis=0)
+    noise = np.sqrt(2.0 * (scatter**2).sum(axis=0) / max(len(mean) - 1, 1))
+    per_a = np.sqrt(0.5 * np.diagonal(inverse, axis1=-2, axis2=-1).max(axis=-1, keepdims=True))
+    return MeasuredResponse(response, noise, per_a)
 
 
 def _hadamard(size: int) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from beamctl.task.belief import Belief
 from beamctl.task.identification import Index, Wiring, identify, mapped
-from beamctl.task.kicks import KickPlan, measured_response
+from beamctl.task.kicks import measured_response
 from beamctl.task.orbit import Array, Mask
 from beamctl.task.prior import SectionPrior
 from beamctl.task.problem import OrbitProblem
@@ -27,12 +27,14 @@ class Mapping:
         belief: orbit and response, a column per supply as it is wired, channels with their true sign.
         measured_mm_per_a: response as measured alone, a column per supply, channels as they read, shape (..., n, k).
         noise_mm: rms of a combined reading, shape (..., n).
+        pair: for each corrector the one of the other plane in the same cell, -1 where there is none, shape (k,).
     """
 
     wiring: Wiring
     belief: Belief
     measured_mm_per_a: Array
     noise_mm: Array
+    pair: Index
 
     @cached_property
     def supply_of(self) -> Index:
@@ -66,27 +68,24 @@ class Mapping:
         )
 
 
-def conclude(plan: KickPlan, found_a: Array, first_mm: Array, readings_mm: Array, usable: Mask, prior: SectionPrior) -> Mapping:
+def conclude(settings_a: Array, readings_mm: Array, usable: Mask, prior: SectionPrior) -> Mapping:
     """The findings of a preflight.
 
     Args:
-        plan: what was written.
-        found_a: setpoints of the first reading, A, shape (..., k).
-        first_mm: the first reading, shape (..., n).
-        readings_mm: the readings of the plan, shape (2 m, ..., n).
+        settings_a: setpoints as found, then those of the plan, A, shape (1 + 2 m, ..., k).
+        readings_mm: what was read there, shape (1 + 2 m, ..., n).
         usable: channels that were read throughout, shape (..., n).
         prior: of the section as described.
     """
-    measured, scatter = measured_response(plan, readings_mm)
+    measured = measured_response(settings_a[1:], readings_mm[1:])
     count = np.maximum(usable.sum(axis=-1, keepdims=True), 1)
-    pooled = np.sqrt(np.where(usable, scatter**2, 0.0).sum(axis=-1, keepdims=True) / count)
+    pooled = np.sqrt(np.where(usable, measured.noise_mm**2, 0.0).sum(axis=-1, keepdims=True) / count)
     noise = np.broadcast_to(np.maximum(pooled, prior.noise_mm), usable.shape)
-    of_element = noise / (np.sqrt(2.0 * plan.kicks_per_corrector) * plan.kick_a)
-    wiring = identify(measured, of_element, usable, prior.belief, prior.pair)
+    wiring = identify(measured.mm_per_a, noise * measured.noise_per_a, usable, prior.belief, prior.pair)
     belief = mapped(prior.belief, wiring)
-    for setpoint, reading in zip((found_a, *plan.settings_a), (first_mm, *readings_mm), strict=True):
+    for setpoint, reading in zip(settings_a, readings_mm, strict=True):
         belief = belief.after(setpoint, wiring.channel_sign * reading, noise, wiring.responds)
-    return Mapping(wiring, belief, measured, noise)
+    return Mapping(wiring, belief, measured.mm_per_a, noise, prior.pair)
 
 
 def _permutation(magnet: Index, works: Mask) -> list[int]:

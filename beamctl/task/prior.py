@@ -25,7 +25,7 @@ class SectionPrior:
     Attributes:
         belief: orbit and response.
         pair: for each corrector the one of the other plane in the same cell, -1 where there is none, shape (k,).
-        noise_mm: smallest rms noise of a single reading, mm.
+        noise_mm: smallest believable rms noise of a combined reading, mm.
         kick_a: size of the preflight kicks, A.
     """
 
@@ -59,11 +59,12 @@ def section_prior(
     optics = section_optics(machine, design, ion, task.section)
     ensemble = draw_ensemble(lattice, optics, find_scenario(machine, scenario), PRIOR_SEED, PRIOR_MACHINES)
     bpm = machine.types.bpm
+    smallest = bpm.noise.value if bpm.noise.range is None else bpm.noise.range[0]
     cells, planes = lattice.corrector_cell, lattice.corrector_plane
     partner = (cells[:, None] == cells[None, :]) & (planes[:, None] != planes[None, :])
     return SectionPrior(
         belief=belief_of(ensemble.bare_mm, ensemble.response_mm_per_a, bpm.offset.value / np.sqrt(3.0)),
         pair=np.where(partner.any(axis=1), partner.argmax(axis=1), -1),
-        noise_mm=bpm.noise.value if bpm.noise.range is None else bpm.noise.range[0],
+        noise_mm=smallest / np.sqrt(bpm.readings_per_step),
         kick_a=machine.types.corrector.preflight_kick.value,
     )

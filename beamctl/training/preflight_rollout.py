@@ -8,6 +8,9 @@ from beamctl.agent.base import OrbitAgent
 from beamctl.agent.mapped import MappedAgent
 from beamctl.engine.simulated.batch import MachineBatch
 from beamctl.task.encoding import first_history, next_history
+from beamctl.run.mapped_course import BLIND_STEPS
+from beamctl.run.orbit_course import NO_GAIN_STEPS
+from beamctl.task.identification import Verdict, channel_verdicts, corrector_verdicts
 from beamctl.task.kicks import plan_kicks
 from beamctl.task.mapping import Mapping, conclude
 from beamctl.task.orbit import Array, Mask, is_confirmed, orbit_rms
@@ -15,8 +18,7 @@ from beamctl.task.prior import SectionPrior
 from beamctl.task.problem import OrbitProblem, OrbitView, limited_step
 from beamctl.training.rollout import Rollout
 
-NO_GAIN_STEPS = 10
-"""as :data:`beamctl.run.orbit_course.NO_GAIN_STEPS`"""
+DEAD_BELOW, WEAK_BELOW = 0.1, 0.8
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ def preflight(
         found, problem.lo_a, problem.hi_a, prior.kick_a, problem.step_a, first, problem.response_mm_per_a,
         valid_range_mm,
     )  # fmt: skip
-    readings = np.stack([batch.read_mm(setting) for setting in plan.settings_a])
-    return conclude(plan, found, first, readings, batch.working, prior), 1 + len(readings)
+    settings = np.concatenate([found[None], plan.settings_a])
+    readings = np.stack([first, *map(batch.read_mm, plan.settings_a)])
+    return conclude(settings, readings, batch.working, prior), len(readings)
 
 
 def preflight_rollout(
@@ -72,6 +75,42 @@ def preflight_rollout(
     return PreflightRollout(mapping, reads, mapped_rollout(mapped, batch, problem, ~mapping.wiring.responds))
 
 
+@dataclass(frozen=True)
+class Score:
+    """Findings against what was planted, shape (n,).
+
+    Attributes:
+        named: every faulty corrector and channel has the right verdict.
+        false_alarm: a healthy one has not.
+    """
+
+    named: Mask
+    false_alarm: Mask
+
+
+def score(batch: MachineBatch, mapping: Mapping) -> Score:
+    """Compare the findings with the machines."""
+    rows = [(mapping.wiring.at(i), row) for i, row in enumerate(_planted(batch))]
+    pairs = [(corrector_verdicts(w, mapping.pair) + channel_verdicts(w), planted) for w, planted in rows]
+    named = [all(f is p for f, p in zip(*pair, strict=True) if p is not Verdict.GOOD) for pair in pairs]
+    alarm = [any(f is not p for f, p in zip(*pair, strict=True) if p is Verdict.GOOD) for pair in pairs]
+    return Score(np.array(named), np.array(alarm))
+
+
+def _planted(batch: MachineBatch) -> list[list[Verdict]]:
+    """What each corrector and channel of each machine is."""
+    f = batch.corrector_factor
+    own = batch.magnet == np.arange(batch.magnet.shape[1])
+    kinds = [
+        (~own, Verdict.SWAPPED), (np.abs(f) < DEAD_BELOW, Verdict.DEAD), (np.abs(f.imag) > np.abs(f.real), Verdict.CROSSED),
+        (f.real < 0, Verdict.REVERSED), (np.abs(f) < WEAK_BELOW, Verdict.WEAK),
+    ]  # fmt: skip
+    correctors = np.select([mask for mask, _ in kinds], [np.full(f.shape, v, object) for _, v in kinds], Verdict.GOOD)
+    signs = np.where(batch.channel_sign < 0, Verdict.REVERSED, Verdict.GOOD)
+    channels = np.where(batch.working, signs, Verdict.DEAD)
+    return [[*map(Verdict, a), *map(Verdict, b)] for a, b in zip(correctors, channels, strict=True)]
+
+
 def mapped_rollout(agent: MappedAgent, batch: MachineBatch, problem: OrbitProblem, missing: Mask) -> Rollout:
     """As :func:`beamctl.training.rollout.rollout`; ``missing`` are channels that cannot be read, shape (n, 2 b)."""
     exists, valid = batch.exists, batch.working
@@ -93,7 +132,7 @@ def mapped_rollout(agent: MappedAgent, batch: MachineBatch, problem: OrbitProble
     for step in range(problem.max_steps + 1):
         done = running & ~blind & is_confirmed(cost, problem.target_mm) & is_confirmed(read()[1], problem.target_mm)
         reached |= done
-        running &= ~done & (since_best < NO_GAIN_STEPS)
+        running &= ~done & (since_best < np.where(blind, BLIND_STEPS, NO_GAIN_STEPS))
         if step == problem.max_steps or not running.any():
             break
         change = agent.propose(OrbitView(history, valid, setpoint))

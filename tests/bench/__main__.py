@@ -9,6 +9,7 @@ from tests.bench import (
     bench_learning,
     bench_loop,
     bench_lpi,
+    bench_preflight,
     bench_simulator,
 )
 
@@ -19,6 +20,7 @@ BENCHES = {
     "access": bench_channel_access.main,
     "loop": bench_loop.main,
     "agent": bench_learning.judge_agent,
+    "preflight": bench_preflight.judge_preflight,
     "learning": bench_learning.train_seeds,
     "published": bench_learning.as_published,
 }

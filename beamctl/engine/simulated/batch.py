@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from beamctl.engine.simulated.lattice import MM
 from simulators import kernels
-from simulators.beam import Array
+from simulators.beam import Array, ComplexArray
 from simulators.diagnostics import median_noise_factor
 from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw, rewired
 from simulators.lattice import Lattice, Optics
@@ -69,6 +69,8 @@ class _Rows:
     offset_mm: Array
     noise_mm: Array
     channel_sign: Array
+    magnet: Index
+    corrector: ComplexArray
 
 
 class MachineBatch:
@@ -126,14 +128,19 @@ class MachineBatch:
         return self._rows.response_mm_per_a
 
     @property
-    def noise_mm(self) -> Array:
-        """Rms noise of a combined reading, mm, shape (n, 1)."""
-        return self._rows.noise_mm
-
-    @property
     def channel_sign(self) -> Array:
         """-1 where a channel reads with the wrong sign, shape (n, 2 b)."""
         return self._rows.channel_sign
+
+    @property
+    def magnet(self) -> Index:
+        """Which magnet each supply drives, shape (n, k)."""
+        return self._rows.magnet
+
+    @property
+    def corrector_factor(self) -> ComplexArray:
+        """Strength of each magnet relative to the description, see :class:`simulators.errors_model.Errors`."""
+        return self._rows.corrector
 
     def replace(self, rows: Index) -> None:
         """Put fresh machines into the given rows."""
@@ -194,6 +201,8 @@ class MachineBatch:
             offset_mm=errors.bpm_offset_m * MM,
             noise_mm=errors.bpm_noise_m[:, None] * MM * self._noise_factor,
             channel_sign=errors.channel_sign,
+            magnet=errors.magnet,
+            corrector=errors.corrector,
         )
 
 
