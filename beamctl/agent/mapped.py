@@ -69,7 +69,7 @@ class MappedAgent:
         self._belief = self._belief.after(setpoint_a, found.wiring.channel_sign * reading_mm, found.noise_mm, usable)
 
     def completed(self, setpoint_a: Array, reading_mm: Array, valid: Mask) -> Array:
-        """A reading in true signs, channels that cannot be read filled with what is expected there; as :meth:`learn`."""
+        """A reading in true signs, filled with what is expected where nothing can be read; as :meth:`learn`."""
         usable = valid & self._mapping.wiring.responds
         true = self._mapping.wiring.channel_sign * reading_mm
         return np.where(usable, true, self._belief.orbit_mm(setpoint_a))

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from beamctl.agent.base import OrbitAgent
 from beamctl.agent.mapped import MappedAgent
 from beamctl.engine.reader import Measurement
@@ -52,7 +50,11 @@ class MappedOrbitCourse(OrbitCourse):
 
     def cost(self, measured: Measurement) -> float:
         """RMS, mm."""
-        return float(orbit_rms(measured.orbit_mm)) if isinstance(measured, CompletedMeasurement) else super().cost(measured)
+        return (
+            float(orbit_rms(measured.orbit_mm))
+            if isinstance(measured, CompletedMeasurement)
+            else super().cost(measured)
+        )
 
     def predict(self, now: Measurement, change_a: Array) -> Figures:
         """RMS by the response that was found, mm."""

@@ -50,7 +50,9 @@ class Belief:
         """Standard deviation of the orbit at setpoints, mm, shape (..., n)."""
         seen = _seen(setpoint_a)
         cross = self._cross(seen)
-        variance = np.einsum("...iai,...a->...i", cross.reshape(*cross.shape[:-2], self.n_channel, -1, self.n_channel), seen)
+        variance = np.einsum(
+            "...iai,...a->...i", cross.reshape(*cross.shape[:-2], self.n_channel, -1, self.n_channel), seen
+        )
         return np.sqrt(np.maximum(variance, 0.0))
 
     def after(self, setpoint_a: Array, reading_mm: Array, noise_mm: Array, usable: Mask) -> Self:

@@ -40,7 +40,10 @@ class Mapping:
     def supply_of(self) -> Index:
         """The supply at each position of the found coordinates, a permutation, shape (..., k)."""
         magnet, k = self.wiring.magnet, self.wiring.magnet.shape[-1]
-        order = [_permutation(m, works) for m, works in zip(magnet.reshape(-1, k), self.wiring.works.reshape(-1, k), strict=True)]
+        order = [
+            _permutation(m, works)
+            for m, works in zip(magnet.reshape(-1, k), self.wiring.works.reshape(-1, k), strict=True)
+        ]
         return np.array(order, dtype=np.int64).reshape(magnet.shape)
 
     def to_found(self, supplies: Array) -> Array:

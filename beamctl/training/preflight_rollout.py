@@ -7,9 +7,9 @@ import numpy as np
 from beamctl.agent.base import OrbitAgent
 from beamctl.agent.mapped import MappedAgent
 from beamctl.engine.simulated.batch import MachineBatch
-from beamctl.task.encoding import first_history, next_history
 from beamctl.run.mapped_course import BLIND_STEPS
 from beamctl.run.orbit_course import NO_GAIN_STEPS
+from beamctl.task.encoding import first_history, next_history
 from beamctl.task.identification import Verdict, channel_verdicts, corrector_verdicts
 from beamctl.task.kicks import plan_kicks
 from beamctl.task.mapping import Mapping, conclude
