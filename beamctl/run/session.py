@@ -142,7 +142,7 @@ class TuningRun:
         self._started = self._engine.clock.now()
         self._tell(Armed(snapshot.identity, snapshot.current_ma, snapshot.setpoint_a))
         self._change(RunState.ARMED, "everything needed is there; nothing was written yet")
-        return self._guard.reader.measure()
+        return self._seen(self._guard.reader.measure())
 
     def _tune(self, measured: Measurement) -> RunResult:
         found = self._guard.snapshot.setpoint_a
@@ -223,9 +223,12 @@ class TuningRun:
         while True:
             self._check_orders()
             try:
-                return self._guard.measure()
+                return self._seen(self._guard.measure())
             except TROUBLE as error:
                 self._wait_until_fit(error, since)
+
+    def _seen(self, measured: Measurement) -> Measurement:
+        return self._course.seen(self._guard.setpoint_a, measured)
 
     def _measured_again(self) -> None:
         self._progress.measured_again(self._measure())
@@ -318,6 +321,11 @@ class TuningRun:
     def _end(self, reason: str) -> RunResult:
         """Stay, go back to the best setting seen, or to the snapshot where that was best; read once more."""
         progress = self._progress
+        if self._course.goes_back:
+            is_reached = self._course.is_reached(progress.visits[-1].measured)
+            if is_reached:
+                return self._restore(Outcome.REACHED, f"{self._course.goal}: complete")
+            return self._restore(Outcome.NOT_REACHED, reason)
         best = progress.best
         if best is None or not progress.has_gained:
             return self._restore(Outcome.NOT_REACHED, f"{reason}; no setting was better than the first")

@@ -10,6 +10,7 @@ from tests.bench import (
     bench_learning,
     bench_loop,
     bench_lpi,
+    bench_preflight,
     bench_simulator,
     bench_store,
 )
@@ -23,6 +24,7 @@ BENCHES = {
     "store": bench_store.main,
     "fence": bench_fence.main,
     "agent": bench_learning.judge_agent,
+    "preflight": bench_preflight.judge_preflight,
     "learning": bench_learning.train_seeds,
     "published": bench_learning.as_published,
 }
