@@ -38,6 +38,8 @@ SHORT_S = 0.05
 PATIENCE_S = 30.0
 PREFIX = "bench"
 FENCED, PLAIN = f"{PREFIX}:SET1", f"{PREFIX}:FREE"
+SOFT = f"{PREFIX}:SOFT"
+"""a fenced setpoint without device support: its time stamp is that of the put"""
 FENCE = Fence(f"{FENCED}:FENCE:Request", f"{FENCED}:FENCE:Acknowledge", f"{PREFIX}:Clock")
 COUNTERS = [f"{FENCED}:FENCE:{name}" for name in ("Accepted", "Expired")]
 
@@ -185,12 +187,14 @@ def stream(freezes: int, seed: int = 3) -> dict[str, int]:
         freezer = threading.Thread(target=freeze_at_random)
         figures = {"freezes": freezes, "requests": 0, "late": 0}
         try:
-            engine.start([FENCED, FENCE.request, FENCE.clock, *COUNTERS], PATIENCE_S)
+            told = [f"{SOFT}:FENCE:{name}" for name in ("Expired", "AppliedLate")]
+            engine.start([SOFT, f"{SOFT}:FENCE:Request", FENCE.clock, *told], PATIENCE_S)
             freezer.start()
             while not ended.is_set():
                 figures["requests"] += 1
                 figures["late"] += is_late(engine, figures["requests"])
-            figures["expired"] = int(engine.read([COUNTERS[1]], PATIENCE_S)[COUNTERS[1]].number)
+            expired, late = (int(reading.number) for reading in engine.read(told, PATIENCE_S).values())
+            figures |= {"expired": expired, "told_late": late}
         finally:
             if freezer.is_alive():
                 freezer.join()
@@ -203,9 +207,9 @@ def is_late(engine: "EpicsEngine", number: int) -> bool:
     """Send one request; whether it was applied after its expiry."""
     clock = engine.latest([FENCE.clock])[FENCE.clock]
     expiry = clock.number + (engine.clock.now() - clock.received) + STREAM_LIFE_S
-    value = 1.0 + 1e-4 * (number % 20000)
-    engine.write_with_requests({}, {FENCE.request: (value, expiry, float(number))}, PATIENCE_S)
-    setpoint = engine.read([FENCED], PATIENCE_S)[FENCED]
+    value = 1e-4 * (number % 40000)
+    engine.write_with_requests({}, {f"{SOFT}:FENCE:Request": (value, expiry, float(number))}, PATIENCE_S)
+    setpoint = engine.read([SOFT], PATIENCE_S)[SOFT]
     return setpoint.number == value and setpoint.stamp - EPICS_EPOCH_S > expiry
 
 
