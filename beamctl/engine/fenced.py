@@ -44,6 +44,7 @@ class FenceStatus(IntEnum):
     BUSY = 6
     ELSEWHERE = 7
     BROKEN = 8
+    LATE = 9
 
 
 _STATUSES: Final = frozenset(FenceStatus)
@@ -261,7 +262,8 @@ def _applied(status: FenceStatus | None, sent: WriteResult, result: WriteResult)
     if not math.isclose(result.asked, result.held, rel_tol=_SAME, abs_tol=1e-12):
         message = f"asked {result.asked!r}, the IOC holds {result.held!r}"
         return replace(result, outcome=Outcome.ALTERED, message=message)
-    return replace(result, outcome=Outcome.OK)
+    message = "done after its expiry: the IOC stood still in between" if status is FenceStatus.LATE else ""
+    return replace(result, outcome=Outcome.OK, message=message)
 
 
 def _blocked(values: Mapping[str, float], message: str) -> dict[str, WriteResult]:

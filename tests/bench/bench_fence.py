@@ -2,30 +2,44 @@
 
 In every round one client sends the same value to two setpoints of the frozen IOC at once: as a request to a fence, and
 as a plain put. In half of the rounds it is then killed with SIGKILL, in the others it goes on waiting. The IOC is
-thawed when the request has expired, and its own setpoints and counters tell what was applied. Loopback only.
+thawed when the request has expired, and its own setpoints and counters tell what was applied.
+
+Besides, a stream of short-lived requests into an IOC that is frozen at random instants, also in the middle of a check:
+the time stamp of the setpoint tells when each was applied. Loopback only.
 """
 
 import json
+import random
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from beamctl.engine.base import Outcome
 from beamctl.engine.fenced import FencedEngine, FenceStatus
 from beamctl.engine.layout import Fence
 
+if TYPE_CHECKING:
+    from beamctl.engine.epics.engine import EpicsEngine
+
 ROOT = Path(__file__).parents[2]
 IOC = ROOT / "tests" / "contract" / "iocs" / "base_ioc.py"
 ROUNDS = 160
+FREEZES = 200
+STREAM_LIFE_S = 0.03
+EPICS_EPOCH_S = 631152000
 LIFE_S = 0.3
 SHORT_S = 0.05
 """how long the writer waits before its outcome is 'unknown'"""
 PATIENCE_S = 30.0
 PREFIX = "bench"
 FENCED, PLAIN = f"{PREFIX}:SET1", f"{PREFIX}:FREE"
+SOFT = f"{PREFIX}:SOFT"
+"""a fenced setpoint without device support: its time stamp is that of the put"""
 FENCE = Fence(f"{FENCED}:FENCE:Request", f"{FENCED}:FENCE:Acknowledge", f"{PREFIX}:Clock")
 COUNTERS = [f"{FENCED}:FENCE:{name}" for name in ("Accepted", "Expired")]
 
@@ -152,13 +166,63 @@ def write_when_free(engine: FencedEngine, value: float) -> None:
     assert {result.held for result in results.values()} == {value}, results
 
 
+def stream(freezes: int, seed: int = 3) -> dict[str, int]:
+    """Requests as fast as they go; how many the IOC applied after their expiry, by its own time stamps."""
+    from beamctl.engine.epics.engine import EpicsEngine
+    from tests.conftest import IocProcess
+
+    with tempfile.TemporaryDirectory() as folder:
+        ioc = IocProcess([sys.executable, str(IOC), PREFIX], "IOC: ready", Path(folder) / "log", {})
+        engine, ended = EpicsEngine(), threading.Event()
+
+        def freeze_at_random() -> None:
+            draw = random.Random(seed)
+            for _ in range(freezes):
+                engine.clock.sleep(draw.uniform(0.15, 0.25))
+                ioc.freeze()
+                engine.clock.sleep(4 * STREAM_LIFE_S)
+                ioc.thaw()
+            ended.set()
+
+        freezer = threading.Thread(target=freeze_at_random)
+        figures = {"freezes": freezes, "requests": 0, "late": 0}
+        try:
+            told = [f"{SOFT}:FENCE:{name}" for name in ("Expired", "AppliedLate")]
+            engine.start([SOFT, f"{SOFT}:FENCE:Request", FENCE.clock, *told], PATIENCE_S)
+            freezer.start()
+            while not ended.is_set():
+                figures["requests"] += 1
+                figures["late"] += is_late(engine, figures["requests"])
+            expired, late = (int(reading.number) for reading in engine.read(told, PATIENCE_S).values())
+            figures |= {"expired": expired, "told_late": late}
+        finally:
+            if freezer.is_alive():
+                freezer.join()
+            engine.close()
+            ioc.close()
+    return figures
+
+
+def is_late(engine: "EpicsEngine", number: int) -> bool:
+    """Send one request; whether it was applied after its expiry."""
+    clock = engine.latest([FENCE.clock])[FENCE.clock]
+    expiry = clock.number + (engine.clock.now() - clock.received) + STREAM_LIFE_S
+    value = 1e-4 * (number % 40000)
+    engine.write_with_requests({}, {f"{SOFT}:FENCE:Request": (value, expiry, float(number))}, PATIENCE_S)
+    setpoint = engine.read([SOFT], PATIENCE_S)[SOFT]
+    return setpoint.number == value and setpoint.stamp - EPICS_EPOCH_S > expiry
+
+
 def main() -> None:
     """The whole campaign."""
     print(json.dumps(campaign(ROUNDS)))
+    print(json.dumps(stream(FREEZES)))
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["writer"]:
         be_the_writer()
+    elif sys.argv[1:]:
+        print(json.dumps(campaign(int(sys.argv[1]))))
     else:
-        print(json.dumps(campaign(int(sys.argv[1]) if sys.argv[1:] else ROUNDS)))
+        main()

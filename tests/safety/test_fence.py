@@ -23,7 +23,7 @@ IOC = ROOT / "tests" / "contract" / "iocs" / "base_ioc.py"
 PATIENCE_S = 60.0
 IMPATIENCE_S = 0.1
 LIFE_S = 0.4
-COUNTERS = ("Accepted", "Expired", "OutOfRange", "NotFinite", "OtherRefused")
+COUNTERS = ("Accepted", "Expired", "OutOfRange", "NotFinite", "OtherRefused", "AppliedLate")
 ROUNDS = 12
 RECORD_TYPES = {"waveform", "subArray", "ai", "calc", "calcout", "fanout", "mbbi"}
 
@@ -277,6 +277,16 @@ class TestEngine:
         assert result.outcome is Outcome.REFUSED
         assert result.message == "expired in the IOC, not applied"
         assert result.held == held
+
+    def test_what_is_done_after_its_expiry_is_told(self, bench):
+        """The setpoint takes 0.3 s to process, after the check: as if the IOC had been frozen between check and put."""
+        pv = f"{bench.prefix}:TARDY"
+        before = bench.counts("TARDY:FENCE")
+        result = bench.engine(["TARDY"], life_s=0.15).write({pv: 2.0}, PATIENCE_S)[pv]
+        assert (result.outcome, result.held) == (Outcome.OK, 2.0)
+        assert "after its expiry" in result.message
+        expected = {"Accepted": before["Accepted"] + 1, "AppliedLate": before["AppliedLate"] + 1}
+        assert bench.counts("TARDY:FENCE") == before | expected
 
     def test_the_limits_are_those_of_the_setpoint(self, bench):
         meta = bench.engine().meta([bench.setpoint], PATIENCE_S)[bench.setpoint]
