@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from beamctl.agent.base import TransmissionAgent
-from beamctl.agent.registry import Registry
+from beamctl.agent.registry import Registry, load_transmission_agent
 from beamctl.engine.layout import SectionLayout, injector_layout
 from beamctl.errors import UnknownNameError
 from beamctl.machine.injector import InjectorDescription, TransmissionTask, injector_hash
@@ -28,7 +28,7 @@ class TransmissionKit:
     @property
     def algorithms(self) -> tuple[str, ...]:
         """Names that can be chosen, the default first."""
-        return ("tbsac+gp",)
+        return ("tbsac",)
 
     @property
     def default_agent(self) -> str:
@@ -68,8 +68,11 @@ class TransmissionKit:
 
     def agent(self, choice: Choice | None = None) -> TransmissionAgent:
         """Who proposes; the algorithms with ``tbsac`` in their name load and verify an exported agent."""
-        algorithm = (choice or Choice()).algorithm or self.algorithms[0]
-        raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        c = choice or Choice()
+        algorithm = c.algorithm or self.algorithms[0]
+        if algorithm not in self.algorithms:
+            raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        return load_transmission_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash)
 
     def course(self, choice: Choice) -> TransmissionCourse:
         """The task with the agent that proposes."""
