@@ -28,6 +28,7 @@ from caproto import (
 from beamctl.engine.base import Severity
 from beamctl.engine.simulated.channel import Channel, Role
 from ioc.fields import RECORD_TYPES, SEVERITIES, STATES, STATUSES, Field, record_fields
+from ioc.put_log import PutLog
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +42,12 @@ class Record(ChannelData):  # type: ignore[misc]  # caproto has no types
     Attributes:
         channel: what it shows.
         on_put: called with a client's put; until it is set, every put is refused.
+        put_log: told of every put before anything is checked.
     """
 
     channel: Channel
     on_put: PutHandler | None = None
+    put_log: PutLog | None = None
 
     def __init__(self, channel: Channel, name: str, value: float | str, **metadata: Any) -> None:
         self.channel = channel
@@ -91,6 +94,8 @@ class Record(ChannelData):  # type: ignore[misc]  # caproto has no types
         Raises:
             ValueError: not finite, or not of a type that the record can hold.
         """
+        if self.put_log is not None:
+            self.put_log.note(self._name, data[0])
         is_real = data_type in (ChannelType.DOUBLE, ChannelType.FLOAT)
         if is_real and not all(math.isfinite(number) for number in data):
             raise ValueError(f"{self._name}: {data[0]} is not a finite number")
