@@ -12,7 +12,7 @@ from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.layout import SectionLayout, section_layout
 from beamctl.errors import NotSimulatedError, UnknownNameError, WriteFailedError
 from beamctl.machine.description import IonDescription, MachineDescription, OrbitTask, description_hash
-from beamctl.machine.loader import find_task, load_ion, load_machine
+from beamctl.machine.loader import find_task, load_ion, load_linac
 from beamctl.settings import Settings, ensure_channel_access_environment
 from beamctl.task.from_description import orbit_problem
 from beamctl.task.problem import OrbitProblem
@@ -40,7 +40,7 @@ class Deployment:
     @cached_property
     def machine(self) -> MachineDescription:
         """The machine description."""
-        return load_machine(self.settings.machine)
+        return load_linac(self.settings.machine)
 
     @cached_property
     def design(self) -> IonDescription:

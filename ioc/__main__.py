@@ -112,7 +112,7 @@ def _run(given: Options) -> None:
     """Build the machine and serve it; imports here, so that ``--help`` is quick."""
     _set_caproto_up()
     from beamctl.engine.simulated.plant import Plant
-    from beamctl.machine.loader import load_ion, load_machine
+    from beamctl.machine.loader import load_ion, load_linac
     from ioc.plant_clock import PlantClock
     from ioc.ports import claim_port
     from ioc.records import make_records
@@ -120,7 +120,7 @@ def _run(given: Options) -> None:
 
     for handler in logging.getLogger().handlers:
         handler.addFilter(is_worth_a_line)
-    machine = load_machine(given.machine)
+    machine = load_linac(given.machine)
     ions = (load_ion(machine.ion), load_ion(given.ion or machine.ion))
     plant = Plant(machine, ions, given.scenario, given.seed)
     left_out = {_known_pv(name.removeprefix(given.prefix), plant.channels) for name in given.without}

@@ -31,10 +31,13 @@ from simulators.rfq_design import PROTON_EV
 F = TypeVar("F", bound=Callable[..., object])
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Complex = NDArray[np.complex128]
 
 ALFVEN_A = 4.0 * math.pi * 8.8541878188e-12 * PROTON_EV * C_M_S
 """4 pi eps0 m c^3 / e of the proton, A"""
 BLOCK = 256
+H2_MAGNETIC = math.sqrt(0.5)
+"""effect of a magnetic field on H2+ relative to protons of the same energy"""
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _LENGTH, _KAPPA, _SLICES, _DX, _DY, _KICK_X, _KICK_Y, _APERTURE, _CUBIC = range(9)
 
@@ -137,34 +140,52 @@ def transport(
         unneutralised_a: part of the current whose space charge acts.
         follow: ``field`` of the protons when these are H2+; the protons' own field otherwise.
     """
-    magnetic = 1.0 if follow is None else math.sqrt(0.5)
-    elements = _elements(geometry, optics, magnetic)
-    field = np.empty((int(elements[:, _SLICES].sum()), 3), dtype=np.float32) if follow is None else follow
+    rows = elements(
+        geometry, np.array(optics.solenoid_t), np.array(optics.kick_rad), np.array(optics.displacement_m),
+        1.0 if follow is None else H2_MAGNETIC,
+    )  # fmt: skip
+    field = np.empty((n_slice(rows), 3), dtype=np.float32) if follow is None else follow
     n = start.shape[1]
     blocks = -(-n // BLOCK)
     padded = np.zeros((5, blocks * BLOCK), dtype=np.float32)
     padded[:4, :n], padded[4, :n] = start, 1.0
     lanes = padded.reshape(5, blocks, BLOCK).swapaxes(0, 1).reshape(blocks, -1)
     k = perveance(unneutralised_a, geometry.energy_ev)
-    _transport(lanes, elements, k, n, field, follow is not None)
+    move(lanes, rows, k, n, field, follow is not None)
     end = lanes.reshape(blocks, 5, BLOCK).swapaxes(0, 1).reshape(5, -1)[:, :n]
     return Arrived(end[:4], end[4] > 0.0, field)
 
 
-def _elements(g: LebtGeometry, o: Optics, magnetic: float) -> Array:
-    """One row per element: channel, then corrector, then aperture; shape (5, 9)."""
+def elements(g: LebtGeometry, solenoid_t: Array, kick_rad: Complex, displacement_m: Complex, magnetic: float) -> Array:
+    """One row per element for the kernel: channel, then corrector, then aperture.
+
+    Args:
+        g: lengths and apertures.
+        solenoid_t: of both solenoids, shape (..., 2).
+        kick_rad: of both corrector pairs, horizontal + i vertical, shape (..., 2).
+        displacement_m: of both solenoids, dx + i dy, shape (..., 2).
+        magnetic: magnetic effects relative to those on protons.
+
+    Returns:
+        Shape (..., 5, 9).
+    """
     rho = float(rigidity_tm(g.energy_ev, PROTON_EV, 1.0))
-    rows = np.zeros((5, 9))
-    rows[:, _LENGTH] = g.drift_m[0], g.solenoid_m, g.drift_m[1], g.solenoid_m, g.drift_m[2]
-    rows[:, _SLICES] = np.ceil(rows[:, _LENGTH] / g.slice_m - 1e-9)
-    rows[:, _APERTURE] = g.pipe_m
-    rows[4, _APERTURE] = g.cone_m
-    for i, row in enumerate(rows[1::2]):
-        row[_KAPPA] = magnetic * o.solenoid_t[i] / (2.0 * rho)
-        row[_CUBIC] = row[_KAPPA] ** 2 / (6.0 * g.edge_m)
-        row[_DX], row[_DY] = o.displacement_m[i].real, o.displacement_m[i].imag
-        row[_KICK_X], row[_KICK_Y] = magnetic * o.kick_rad[i].real, magnetic * o.kick_rad[i].imag
+    rows = np.zeros((*solenoid_t.shape[:-1], 5, 9))
+    rows[..., _LENGTH] = g.drift_m[0], g.solenoid_m, g.drift_m[1], g.solenoid_m, g.drift_m[2]
+    rows[..., _SLICES] = np.ceil(rows[..., _LENGTH] / g.slice_m - 1e-9)
+    rows[..., _APERTURE] = g.pipe_m
+    rows[..., 4, _APERTURE] = g.cone_m
+    magnets = rows[..., 1::2, :]
+    magnets[..., _KAPPA] = magnetic * solenoid_t / (2.0 * rho)
+    magnets[..., _CUBIC] = magnets[..., _KAPPA] ** 2 / (6.0 * g.edge_m)
+    magnets[..., _DX], magnets[..., _DY] = displacement_m.real, displacement_m.imag
+    magnets[..., _KICK_X], magnets[..., _KICK_Y] = magnetic * kick_rad.real, magnetic * kick_rad.imag
     return rows
+
+
+def n_slice(elements: Array) -> int:
+    """Number of space-charge kicks on the way."""
+    return int(elements[..., _SLICES].sum(axis=-1).max())
 
 
 def _simd(function: F) -> F:
@@ -174,7 +195,7 @@ def _simd(function: F) -> F:
 
 
 @_simd
-def _transport(lanes: Floats, elements: Array, k: float, n: int, field: Floats, follow: bool) -> None:
+def move(lanes: Floats, elements: Array, k: float, n: int, field: Floats, follow: bool) -> None:
     """Move ``lanes``, shape (blocks, 5 * BLOCK): x, x', y, y', alive of each block; fill or use ``field``."""
     slice_index = 0
     for e in range(len(elements)):

@@ -36,7 +36,7 @@ MAX_RADIUS = 2.0
 MIN_ENERGY = 0.05
 """share of the input energy below which a particle counts as lost"""
 
-_ROWS = 7
+ROWS = 7
 """x, p_x, y, p_y, RF phase, w, alive: one block's columns"""
 _DRIFT, _TURN, _QUADRUPOLE, _MONOPOLE, _GAIN, _QUARTER_K2, _VANE_QUADRUPOLE, _VANE_MONOPOLE = range(8)
 
@@ -149,18 +149,29 @@ def track(table: StepTable, position: Floats | Array, phase: Floats | Array, vol
         voltage: vane voltage relative to the design.
     """
     n = position.shape[1]
-    out = np.empty((_ROWS, n), dtype=np.float32)
+    out = np.empty((ROWS, n), dtype=np.float32)
     out[:4] = position
     out[4] = phase
-    _track(
-        table.rows.astype(np.float32), table.per_cell, np.float32(table.last_drift_m),
-        np.float32(1.0 / table.wavelength_m), np.float32(voltage), np.float32(table.input_energy),
-        np.float32(MIN_ENERGY * table.input_energy), np.float32((MAX_RADIUS * table.r0_m) ** 2), out,
-    )  # fmt: skip
+    track_rows(table.rows.astype(np.float32), table.per_cell, constants(table), np.float32(voltage), out)
     survived = out[6] >= table.n_cell
     position_out = np.where(survived, out[:4], np.float32(np.nan))
     transmitted = survived & (out[5] > ENERGY_CUT * table.exit_energy)
     return Tracked(transmitted, out[6].astype(np.int32), position_out, out[5], out[4])
+
+
+def constants(table: StepTable) -> Floats:
+    """What the kernel needs beside the steps: last drift, 1 / wavelength, input and least energy, largest r^2, cut."""
+    return np.array(
+        [
+            table.last_drift_m,
+            1.0 / table.wavelength_m,
+            table.input_energy,
+            MIN_ENERGY * table.input_energy,
+            (MAX_RADIUS * table.r0_m) ** 2,
+            ENERGY_CUT * table.exit_energy,
+        ],
+        dtype=np.float32,
+    )
 
 
 def _simd(function: F) -> F:
@@ -187,11 +198,12 @@ def _series(q: np.float32, c: tuple[np.float32, ...]) -> np.float32:
 
 
 @_simd
-def _track(
-    rows: Floats, per_cell: int, last_drift: np.float32, per_wavelength: np.float32, voltage: np.float32,
-    input_energy: np.float32, min_energy: np.float32, max_square: np.float32, out: Floats,
-) -> None:  # fmt: skip
-    """Replace ``out`` (x, x', y, y', phase, -, -), shape (7, n), by the same at the exit, w, cells survived."""
+def track_rows(rows: Floats, per_cell: int, fixed: Floats, voltage: np.float32, out: Floats) -> None:
+    """Replace ``out`` (x, x', y, y', phase, -, -), shape (7, n), by the same at the exit, w, cells survived.
+
+    ``fixed`` are the :func:`constants` of the table.
+    """
+    last_drift, per_wavelength, input_energy, min_energy, max_square = fixed[0], fixed[1], fixed[2], fixed[3], fixed[4]
     n = out.shape[1]
     lane = np.empty(10 * BLOCK, dtype=np.float32)
     turn_per_step = np.float32(0.5 / per_cell)

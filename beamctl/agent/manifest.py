@@ -12,7 +12,7 @@ class ManifestPart(BaseModel):
 
 
 class ObservationLayout(ManifestPart):
-    """What the network expects.
+    """What the network of an orbit agent expects, see :mod:`beamctl.task.encoding`.
 
     Attributes:
         kind: ``normalised`` (one column per corrector slot) or ``raw`` (one per BPM channel).
@@ -24,6 +24,24 @@ class ObservationLayout(ManifestPart):
     columns: PositiveInt
     gain: FiniteFloat
     damping_mm: FiniteFloat
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return 3, self.columns
+
+
+class TransmissionLayout(ManifestPart):
+    """What the network of a transmission agent expects, see :mod:`beamctl.task.transmission_encoding`."""
+
+    kind: Literal["transmission"] = "transmission"
+    rows: PositiveInt
+    columns: PositiveInt
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows, self.columns
 
 
 class TrainingRecord(ManifestPart):
@@ -62,7 +80,7 @@ class Manifest(ManifestPart):
         id: its name.
         task_kind: what it is for.
         machine: name of the machine description it was trained with.
-        machine_hash: SHA-256 of the description it may run on; None (model-normalised only): any that fits the layout.
+        machine_hash: SHA-256 of the description it may run on; None (not for raw readings): any that fits the layout.
         policy_sha256: of ``policy.onnx``.
         observation: layout.
         actions: number of outputs.
@@ -74,11 +92,11 @@ class Manifest(ManifestPart):
 
     format: Literal[1] = 1
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]*$")
-    task_kind: Literal["orbit"] = "orbit"
+    task_kind: Literal["orbit", "transmission"] = "orbit"
     machine: str
     machine_hash: str | None
     policy_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    observation: ObservationLayout
+    observation: Annotated[ObservationLayout | TransmissionLayout, Field(discriminator="kind")]
     actions: PositiveInt
     step_units: Annotated[FiniteFloat, Field(gt=0)] | None
     training: TrainingRecord
@@ -87,6 +105,8 @@ class Manifest(ManifestPart):
 
     @model_validator(mode="after")
     def _layout_is_complete(self) -> Self:
+        if (self.task_kind == "transmission") != (self.observation.kind == "transmission"):
+            raise ValueError(f"an agent for {self.task_kind} does not see {self.observation.kind} observations")
         if self.observation.kind == "raw" and self.machine_hash is None:
             raise ValueError("an agent that sees raw readings needs the machine_hash that it was trained for")
         if self.observation.kind == "normalised" and self.actions != self.observation.columns:

@@ -15,10 +15,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from beamctl.agent.manifest import Manifest
+from beamctl.agent.manifest import Manifest, ObservationLayout
 from beamctl.agent.policy import Infer, TrendPolicyAgent
+from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.errors import IncompatibleAgentError, UnknownNameError
 from beamctl.task.encoding import Normalisation
+from beamctl.task.transmission_encoding import COLUMNS, KNOBS, ROWS
 
 SHIPPED = Path(str(resources.files("beamctl.agent") / "shipped"))
 GOLDEN_TOLERANCE = 1e-4
@@ -92,21 +94,49 @@ def load_agent(agent: AgentFolder, machine_hash: str | None = None, unit_share: 
     """
     manifest = load_manifest(agent)
     infer = verified_policy(agent, manifest)
-    if manifest.machine_hash is not None and machine_hash is not None and manifest.machine_hash != machine_hash:
-        raise IncompatibleAgentError(
-            f"agent {manifest.id} is bound to machine description {manifest.machine_hash[:12]}, "
-            f"this section is {machine_hash[:12]}: train one for it (beamctl train) or use cafe2-orbit"
-        )
     layout = manifest.observation
+    if not isinstance(layout, ObservationLayout):
+        raise _other_kind(manifest, "orbit")
+    _check_binding(manifest, machine_hash)
     share = 1.0 if manifest.step_units is None else manifest.step_units * unit_share
     return TrendPolicyAgent(
-        identity=f"{manifest.id}@{manifest.policy_sha256[:12]}",
+        identity=_identity(manifest),
         infer=infer,
         kind=layout.kind,
         normalisation=Normalisation(layout.gain, layout.damping_mm),
         step_share=min(share, 1.0),
         columns=layout.columns,
     )
+
+
+def load_transmission_agent(agent: AgentFolder, machine_hash: str | None = None) -> TransmissionPolicyAgent:
+    """Load and verify an agent for the transmission task; arguments and errors as :func:`load_agent`."""
+    manifest = load_manifest(agent)
+    infer = verified_policy(agent, manifest)
+    if manifest.observation.shape != (ROWS, COLUMNS) or manifest.actions != KNOBS:
+        raise _other_kind(manifest, "transmission")
+    _check_binding(manifest, machine_hash)
+    return TransmissionPolicyAgent(_identity(manifest), infer)
+
+
+def _other_kind(manifest: Manifest, wanted: str) -> IncompatibleAgentError:
+    rows, columns = manifest.observation.shape
+    return IncompatibleAgentError(
+        f"agent {manifest.id} is for {manifest.task_kind} ({rows} x {columns} observations, {manifest.actions} "
+        f"actions), not for {wanted}"
+    )
+
+
+def _identity(manifest: Manifest) -> str:
+    return f"{manifest.id}@{manifest.policy_sha256[:12]}"
+
+
+def _check_binding(manifest: Manifest, machine_hash: str | None) -> None:
+    if manifest.machine_hash is not None and machine_hash is not None and manifest.machine_hash != machine_hash:
+        raise IncompatibleAgentError(
+            f"agent {manifest.id} is bound to machine description {manifest.machine_hash[:12]}, "
+            f"this section is {machine_hash[:12]}: train one for it (beamctl train) or use cafe2-orbit"
+        )
 
 
 def verified_policy(agent: AgentFolder, manifest: Manifest) -> Infer:
@@ -147,7 +177,7 @@ def _session(content: bytes, manifest: Manifest) -> Infer:
     except Exception as error:  # onnxruntime raises its own, unrelated types
         raise IncompatibleAgentError(f"agent {manifest.id}: not a usable ONNX file: {error}") from error
     shapes = [_shape(i) for i in inputs], [_shape(o) for o in outputs]
-    expected = [("batch", 3, manifest.observation.columns)], [("batch", manifest.actions)]
+    expected = [("batch", *manifest.observation.shape)], [("batch", manifest.actions)]
     if shapes != expected:
         raise IncompatibleAgentError(
             f"agent {manifest.id}: network has inputs {shapes[0]} and outputs {shapes[1]}, "
@@ -173,7 +203,7 @@ def _check_golden(infer: Infer, manifest: Manifest) -> None:
         expected = np.asarray(manifest.golden.actions)
     except ValueError as error:
         raise IncompatibleAgentError(f"agent {manifest.id}: ragged golden vectors: {error}") from error
-    layout = (3, manifest.observation.columns)
+    layout = manifest.observation.shape
     if len(observations) == 0 or observations.shape[1:] != layout:
         raise IncompatibleAgentError(f"agent {manifest.id}: the manifest has no golden vectors of shape {layout}")
     actions = infer(observations)

@@ -36,7 +36,7 @@ def check(
 ) -> None:
     """Report every fault of a description, with line and field."""
     machine = load_machine(file)
-    typer.echo(f"{machine.name}: {len(machine.sections)} sections, {len(machine.tasks)} tasks, no faults")
+    typer.echo(f"{machine.name}: {machine.kind}, {len(machine.tasks)} tasks, no faults")
 
 
 @machine_app.command()

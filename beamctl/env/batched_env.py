@@ -12,32 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamctl.engine.simulated.batch import MachineBatch
+from beamctl.env.batch_step import BatchStep
 from beamctl.task.encoding import Normalisation, first_history, next_history, normaliser, spread, trend
-from beamctl.task.orbit import FELL_WEIGHT, Array, Mask, improvement, is_reached, orbit_rms, success_bonus
+from beamctl.task.orbit import FELL_WEIGHT, Array, improvement, is_reached, orbit_rms, success_bonus
 from beamctl.task.problem import OrbitProblem, limited_step
 
 ObservationKind = Literal["normalised", "raw"]
 
 
 @dataclass(frozen=True)
-class BatchStep:
-    """What one step of all episodes gave; shapes (n, ...).
+class OrbitBatchStep(BatchStep):
+    """One step of orbit episodes.
 
     Attributes:
-        observation: of the episodes that run now, shape (n, 3, columns).
-        reward: shape (n,).
-        terminated: target reached.
-        truncated: budget spent, target not reached.
-        final_observation: of the episodes that ended, rows of ``ended``.
         rms_mm: RMS of the reading after the step, before replacement, shape (n,).
     """
 
-    observation: Array
-    reward: Array
-    terminated: Mask
-    truncated: Mask
-    ended: NDArray[np.int64]
-    final_observation: Array
     rms_mm: Array
 
 
@@ -76,6 +66,16 @@ class BatchedOrbitEnv:
     def __len__(self) -> int:
         return len(self.batch)
 
+    @property
+    def observation_shape(self) -> tuple[int, int]:
+        """Rows and columns of an observation."""
+        return 3, self.columns
+
+    @property
+    def n_action(self) -> int:
+        """Number of correctors."""
+        return self.problem.n_corrector
+
     def reset(self) -> Array:
         """Fresh machines in every row; returns the first observation."""
         rows = np.arange(len(self))
@@ -83,7 +83,7 @@ class BatchedOrbitEnv:
         self._begin(rows)
         return self.observation()
 
-    def step(self, action: Array) -> BatchStep:
+    def step(self, action: Array) -> OrbitBatchStep:
         """Apply one action to every episode.
 
         Args:
@@ -107,7 +107,7 @@ class BatchedOrbitEnv:
             self.batch.replace(ended)
             self._begin(ended)
             observation[ended] = self.observation(ended)
-        return BatchStep(observation, reward, terminated, truncated, ended, final, rms)
+        return OrbitBatchStep(observation, reward, terminated, truncated, ended, final, rms)
 
     def observation(self, rows: NDArray[np.int64] | slice = slice(None)) -> Array:
         """Observation of the given rows, shape (rows, 3, columns)."""

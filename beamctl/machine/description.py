@@ -1,15 +1,14 @@
-"""Models of a machine description: the only home of PV names, limits, polarity, calibration and assumptions.
+"""Models of a linac's description: the only home of PV names, limits, polarity, calibration and assumptions.
 
 Engineering units throughout (mm, mrad, A, MeV/u, T, MV, deg), written out in each quantity.
 Read one with :func:`beamctl.machine.loader.load_machine`.
 """
 
-import hashlib
-import json
 from typing import Annotated, Literal
 
-from pydantic import Field, FiniteFloat, PositiveInt, StringConstraints
+from pydantic import Field, FiniteFloat, PositiveInt
 
+from beamctl.machine.machine import Machine, Name, PvName, content_hash
 from beamctl.machine.quantity import (
     Amperes,
     CorrectorCalibration,
@@ -23,7 +22,6 @@ from beamctl.machine.quantity import (
     LimitsMm,
     LimitsMv,
     MegaElectronvolts,
-    Megahertz,
     Megavolts,
     Milliamperes,
     Millimetres,
@@ -34,9 +32,6 @@ from beamctl.machine.quantity import (
     Strict,
     Tesla,
 )
-
-PvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-:\[\]<>;.]{1,60}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_\-+.]*$")]
 
 
 class IonDescription(Strict):
@@ -264,29 +259,6 @@ class Geometry(Strict):
     bore_radius: LengthMm
 
 
-class Identity(Strict):
-    """The PV that says which machine answers, and what the real and the simulated one say."""
-
-    pv: PvName
-    live: str
-    simulated: str
-
-
-class Heartbeat(Strict):
-    """A PV that counts; stale once it has stood still for ``max_age``."""
-
-    pv: PvName
-    period: Seconds
-    max_age: Seconds
-
-
-class SimulationControl(Strict):
-    """PVs that only a simulated machine has: the seed of its errors, and the scenario they come from."""
-
-    seed: PvName
-    scenario: PvName
-
-
 class Types(Strict):
     """The kinds of hardware, once each."""
 
@@ -316,17 +288,11 @@ class OrbitTask(Strict):
     max_steps: PositiveInt = 50
 
 
-class MachineDescription(Strict):
-    """A machine: everything that beamctl knows about it."""
+class MachineDescription(Machine):
+    """A superconducting linac: everything that beamctl knows about it."""
 
-    name: Name
-    title: str
+    kind: Literal["linac"] = "linac"
     ion: Name
-    frequency: Megahertz
-    identity: Identity
-    heartbeat: Heartbeat
-    permit: PvName
-    simulation: SimulationControl
     geometry: Geometry
     beam: Beam
     misalignment: Misalignment
@@ -337,7 +303,7 @@ class MachineDescription(Strict):
 
 def description_hash(description: MachineDescription, ion: IonDescription, section: str) -> str:
     """SHA-256 of what a section's tuning depends on; comments, origins and other sections do not count."""
-    content = {
+    content: dict[str, object] = {
         "ion": ion.model_dump(mode="json"),
         "design_ion": description.ion,
         "frequency": description.frequency.model_dump(mode="json"),
@@ -345,13 +311,4 @@ def description_hash(description: MachineDescription, ion: IonDescription, secti
         "types": description.types.model_dump(mode="json"),
         "section": description.sections[section].model_dump(mode="json"),
     }
-    text = json.dumps(_without_origins(content), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _without_origins(node: object) -> object:
-    if isinstance(node, dict):
-        return {k: _without_origins(v) for k, v in node.items() if k not in {"source", "assumed", "range", "title"}}
-    if isinstance(node, list):
-        return [_without_origins(v) for v in node]
-    return node
+    return content_hash(content)

@@ -1,7 +1,7 @@
 """Reads machine and ion descriptions; a wrong file reports all its faults at once, each with its line and field."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,17 +11,18 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from beamctl.errors import MachineDescriptionError, UnknownNameError
+from beamctl.machine.cross_check import Fault, Location, injector_faults, linac_faults
 from beamctl.machine.description import IonDescription, MachineDescription, OrbitTask
+from beamctl.machine.injector import InjectorDescription, TransmissionTask
 
 FILES = Path(str(resources.files("beamctl.machine") / "files"))
-Location = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
-
-_CURRENT_FIELDS = {"current_upstream", "current_downstream"}
-_PV_FIELDS = {
-    "setpoint", "readback", "amplitude_setpoint", "amplitude_readback", "phase_setpoint", "phase_readback",
-    "x", "y", "pv", "permit", "seed", "scenario", *_CURRENT_FIELDS,
-}  # fmt: skip
+AnyMachine = MachineDescription | InjectorDescription
+KINDS: dict[str, tuple[type[AnyMachine], Callable[[Any], Iterator[Fault]]]] = {
+    "linac": (MachineDescription, linac_faults),
+    "injector": (InjectorDescription, injector_faults),
+}
+"""by what a description says of its ``kind``; linac where it says nothing"""
 
 
 @dataclass(frozen=True)
@@ -51,32 +52,61 @@ def known_ions() -> list[str]:
     return sorted(p.stem for p in (FILES / "ions").glob("*.yaml"))
 
 
-def load_machine(name_or_path: str) -> MachineDescription:
+def load_machine(name_or_path: str) -> AnyMachine:
     """A machine description by name, or from a file of the user's.
 
     Raises:
         UnknownNameError: neither a known name nor a file.
         MachineDescriptionError: with every fault of the file.
     """
-    path = _find(name_or_path, FILES, "machine", known_machines())
-    return _load(path, MachineDescription, _cross_check)
+    document = _parse(_find(name_or_path, FILES, "machine", known_machines()))
+    kind = document.data.get("kind", "linac")
+    if kind not in KINDS:
+        message = f"unknown kind {kind!r}; known: {', '.join(KINDS)}"
+        raise MachineDescriptionError([document.fault(("kind",), message)])
+    return _validated(document, *KINDS[kind])
+
+
+def load_linac(name_or_path: str) -> MachineDescription:
+    """A linac by name or path; errors as :func:`load_machine`, and any other kind of machine is one."""
+    return _of_kind(load_machine(name_or_path), MachineDescription)
+
+
+def load_injector(name_or_path: str) -> InjectorDescription:
+    """An injector by name or path; errors as :func:`load_linac`."""
+    return _of_kind(load_machine(name_or_path), InjectorDescription)
+
+
+def _of_kind(machine: AnyMachine, wanted: type[Model]) -> Model:
+    if not isinstance(machine, wanted):
+        raise MachineDescriptionError([f"{machine.name} is of kind {machine.kind}, which cannot be used here"])
+    return machine
 
 
 def load_ion(name_or_path: str) -> IonDescription:
     """An ion description by name, or from a file of the user's; errors as :func:`load_machine`."""
-    path = _find(name_or_path, FILES / "ions", "ion", known_ions())
-    return _load(path, IonDescription, lambda _: iter(()))
+    document = _parse(_find(name_or_path, FILES / "ions", "ion", known_ions()))
+    return _validated(document, IonDescription, lambda _: iter(()))
 
 
 def find_task(machine: MachineDescription, name: str) -> OrbitTask:
-    """A task of the machine.
+    """A task of a linac.
 
     Raises:
         UnknownNameError: lists the tasks that exist.
     """
-    if name not in machine.tasks:
-        raise UnknownNameError("task", name, machine.tasks)
-    return machine.tasks[name]
+    return _named(machine.tasks, name)
+
+
+def find_transmission_task(machine: InjectorDescription, name: str) -> TransmissionTask:
+    """A task of an injector; errors as :func:`find_task`."""
+    return _named(machine.tasks, name)
+
+
+def _named(tasks: Mapping[str, Model], name: str) -> Model:
+    if name not in tasks:
+        raise UnknownNameError("task", name, tasks)
+    return tasks[name]
 
 
 def _find(name_or_path: str, folder: Path, kind: str, known: list[str]) -> Path:
@@ -88,8 +118,7 @@ def _find(name_or_path: str, folder: Path, kind: str, known: list[str]) -> Path:
     raise UnknownNameError(kind, name_or_path, [*known, "or the path of a .yaml file"])
 
 
-def _load(path: Path, model: type[Model], cross_check: Any) -> Model:
-    document = _parse(path)
+def _validated(document: _Document, model: type[Model], cross_check: Callable[[Any], Iterator[Fault]]) -> Model:
     faults: list[str] = []
     result = None
     try:
@@ -143,79 +172,3 @@ def _real_location(document: _Document, location: Location) -> Location:
         if (*real, part) in document.lines or part == location[-1]:
             real = (*real, part)
     return real
-
-
-def _cross_check(data: Any) -> Iterator[tuple[Location, str]]:
-    yield from _duplicate_pvs(data)
-    yield from _duplicate_names(data)
-    yield from _dangling_references(data)
-
-
-def _duplicate_pvs(data: Any) -> Iterator[tuple[Location, str]]:
-    seen: dict[str, Location] = {}
-    for location, value in _leaves(data, ()):
-        if location[-1] not in _PV_FIELDS or not isinstance(value, str):
-            continue
-        first = seen.setdefault(value, location)
-        if first is not location and not _is_monitor_between_sections(first, location):
-            yield location, f"PV {value!r} is already used by {'.'.join(map(str, first))}"
-
-
-def _is_monitor_between_sections(one: Location, other: Location) -> bool:
-    return {one[-1], other[-1]} <= _CURRENT_FIELDS and one[:-1] != other[:-1]
-
-
-def _duplicate_names(data: Any) -> Iterator[tuple[Location, str]]:
-    seen: dict[tuple[Any, str, Any], Location] = {}
-    for location, value in _leaves(data.get("sections"), ("sections",)):
-        if location[-1] != "name" or len(location) < 5:
-            continue
-        kind = next(str(p) for p in reversed(location[:-1]) if isinstance(p, str))
-        key = (location[1], kind, value)
-        if key in seen:
-            yield location, f"{value!r} is already the name of {'.'.join(map(str, seen[key][:-1]))}"
-        seen.setdefault(key, location)
-
-
-def _dangling_references(data: Any) -> Iterator[tuple[Location, str]]:
-    sections = data.get("sections")
-    tasks = data.get("tasks")
-    if not isinstance(sections, dict) or not isinstance(tasks, dict):
-        return
-    for task_name, task in tasks.items():
-        section = task.get("section") if isinstance(task, dict) else None
-        if not isinstance(section, str):
-            continue
-        if section not in sections:
-            known = ", ".join(map(str, sections))
-            yield ("tasks", task_name, "section"), f"section {section!r} does not exist; known: {known}"
-            continue
-        names = _element_names(sections[section])
-        for field, label in (("bpms", "BPM"), ("correctors", "corrector")):
-            listed = task.get(field)
-            for i, name in enumerate(listed if isinstance(listed, list) else []):
-                if isinstance(name, str) and name not in names[field]:
-                    known = ", ".join(map(str, sorted(names[field]))) or "none"
-                    message = f"{label} {name!r} is not in section {section!r}; it has: {known}"
-                    yield ("tasks", task_name, field, i), message
-
-
-def _element_names(section: Any) -> dict[str, set[str]]:
-    names: dict[str, set[str]] = {"bpms": set(), "correctors": set()}
-    for location, value in _leaves(section, ()):
-        if location[-1] == "name" and "bpm" in location:
-            names["bpms"].add(str(value))
-        elif location[-1] == "name" and "correctors" in location:
-            names["correctors"].add(str(value))
-    return names
-
-
-def _leaves(node: Any, location: Location) -> Iterator[tuple[Location, Any]]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _leaves(value, (*location, key))
-    elif isinstance(node, list):
-        for i, value in enumerate(node):
-            yield from _leaves(value, (*location, i))
-    else:
-        yield location or ("",), node

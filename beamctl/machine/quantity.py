@@ -30,6 +30,7 @@ UNITS: dict[str, tuple[str, float]] = {
     "mT": ("field", 1e-3),
     "T m/A": ("corrector calibration", 1.0),
     "mT m/A": ("corrector calibration", 1e-3),
+    "mT/A": ("solenoid calibration", 1e-3),
     "MeV": ("energy", 1e6),
     "MeV/u": ("energy per nucleon", 1e6),
     "keV/u": ("energy per nucleon", 1e3),
@@ -90,7 +91,7 @@ class Quantity(Origin):
         return self
 
     def si(self) -> float:
-        """The value in the base unit of its dimension (m, rad, A, s, Hz, T, T m/A, eV, V, m rad)."""
+        """The value in the base unit of its dimension (m, rad, A, s, Hz, T, T/A, T m/A, eV, V, m rad)."""
         return self.value * UNITS[self.unit][1]
 
 
@@ -147,6 +148,7 @@ def _positive(item: Quantity) -> Quantity:
 
 
 Millimetres = Annotated[Quantity, AfterValidator(_in_unit("mm"))]
+LengthM = Annotated[Quantity, AfterValidator(_in_unit("m")), AfterValidator(_positive)]
 LengthMm = Annotated[Quantity, AfterValidator(_in_unit("mm")), AfterValidator(_positive)]
 Milliradians = Annotated[Quantity, AfterValidator(_in_unit("mrad"))]
 Degrees = Annotated[Quantity, AfterValidator(_in_unit("deg"))]
@@ -161,10 +163,13 @@ CorrectorCalibration = Annotated[Quantity, AfterValidator(_in_unit("mT m/A")), A
 MegaElectronvolts = Annotated[Quantity, AfterValidator(_in_unit("MeV")), AfterValidator(_positive)]
 EnergyPerNucleon = Annotated[Quantity, AfterValidator(_in_unit("MeV/u")), AfterValidator(_positive)]
 Megavolts = Annotated[Quantity, AfterValidator(_in_unit("MV")), AfterValidator(_positive)]
+Kilovolts = Annotated[Quantity, AfterValidator(_in_unit("kV")), AfterValidator(_positive)]
+SolenoidCalibration = Annotated[Quantity, AfterValidator(_in_unit("mT/A")), AfterValidator(_positive)]
 Emittance = Annotated[Quantity, AfterValidator(_in_unit("mm mrad")), AfterValidator(_positive)]
 Number = Annotated[Quantity, AfterValidator(_in_unit("1"))]
 DriftRate = Annotated[Quantity, AfterValidator(_in_unit("mm/h"))]
 LimitsA = Annotated[Limits, AfterValidator(_in_unit("A"))]
+LimitsMa = Annotated[Limits, AfterValidator(_in_unit("mA"))]
 LimitsMm = Annotated[Limits, AfterValidator(_in_unit("mm"))]
 LimitsMv = Annotated[Limits, AfterValidator(_in_unit("MV"))]
 LimitsDeg = Annotated[Limits, AfterValidator(_in_unit("deg"))]

@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3 import SAC
 from torch import Tensor, nn
 
-from beamctl.agent.manifest import GoldenVectors, Manifest, ObservationLayout, TrainingRecord
+from beamctl.agent.manifest import GoldenVectors, Manifest, ObservationLayout, TrainingRecord, TransmissionLayout
 from beamctl.training.presets import Preset
 from beamctl.training.symmetry import QuarterTurnPolicy
 
@@ -29,7 +30,7 @@ class MeanAction(nn.Module):
         self.extractor, self.latent, self.mu = actor.features_extractor, actor.latent_pi, actor.mu
 
     def forward(self, observation: Tensor) -> Tensor:
-        """(batch, 3, n) to (batch, k) in [-1, 1]."""
+        """(batch, rows, n) to (batch, k) in [-1, 1]."""
         return torch.tanh(self.mu(self.latent(self.extractor(observation))))
 
 
@@ -49,7 +50,7 @@ def export_agent(
     machine_hash: str | None,
     record: TrainingRecord,
 ) -> Manifest:
-    """Write ``policy.onnx`` and ``manifest.json``.
+    """Write an orbit agent.
 
     Args:
         model: trained.
@@ -60,10 +61,43 @@ def export_agent(
         machine_hash: description hash that the agent is bound to; None: any machine that fits the layout.
         record: how it came about.
     """
+    layout = ObservationLayout(
+        kind=preset.observation,
+        columns=int(model.observation_space.shape[1]),
+        gain=preset.normalisation.gain,
+        damping_mm=preset.normalisation.damping_mm,
+    )
+    return write_agent(
+        policy_module(model, preset), layout, folder,
+        id=agent_id, task_kind="orbit", machine=machine, machine_hash=machine_hash, step_units=preset.step_units,
+        training=record,
+    )  # fmt: skip
+
+
+def export_transmission_agent(
+    model: SAC, folder: Path, *, agent_id: str, machine: str, record: TrainingRecord
+) -> Manifest:
+    """Write a transmission agent; arguments as :func:`export_agent`. It runs on any injector that fits the layout."""
+    rows, columns = model.observation_space.shape
+    return write_agent(
+        MeanAction(model).eval(), TransmissionLayout(rows=rows, columns=columns), folder,
+        id=agent_id, task_kind="transmission", machine=machine, machine_hash=None, step_units=None, training=record,
+    )  # fmt: skip
+
+
+def write_agent(
+    module: nn.Module, layout: ObservationLayout | TransmissionLayout, folder: Path, **passport: Any
+) -> Manifest:
+    """Write ``policy.onnx`` and ``manifest.json``.
+
+    Args:
+        module: observations (batch, rows, columns) to actions.
+        layout: of the observations.
+        folder: created where needed.
+        passport: further fields of the manifest.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    module = policy_module(model, preset)
-    columns = int(model.observation_space.shape[1])
-    example = torch.as_tensor(golden_observations(columns))
+    example = torch.as_tensor(golden_observations(layout.columns, layout.shape[0]))
     path = folder / "policy.onnx"
     with _quiet_exporter():
         torch.onnx.export(
@@ -80,20 +114,11 @@ def export_agent(
     with torch.no_grad():
         actions = module(example).numpy()
     manifest = Manifest(
-        id=agent_id,
-        machine=machine,
-        machine_hash=machine_hash,
         policy_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        observation=ObservationLayout(
-            kind=preset.observation,
-            columns=columns,
-            gain=preset.normalisation.gain,
-            damping_mm=preset.normalisation.damping_mm,
-        ),
+        observation=layout,
         actions=int(actions.shape[1]),
-        step_units=preset.step_units,
-        training=record,
         golden=GoldenVectors(observations=example.numpy().tolist(), actions=actions.tolist()),
+        **passport,
     )
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return manifest
@@ -113,11 +138,11 @@ def _quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def golden_observations(columns: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
-    """Fixed observations of all sizes, shape (N_GOLDEN, 3, columns)."""
+def golden_observations(columns: int, rows: int = 3) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+    """Fixed observations of all sizes, shape (N_GOLDEN, rows, columns)."""
     rng = np.random.default_rng(2305_13869)
     sizes = np.geomspace(0.01, 10.0, N_GOLDEN)[:, None, None]
-    return np.round(sizes * rng.standard_normal((N_GOLDEN, 3, columns)), 4).astype(np.float32)
+    return np.round(sizes * rng.standard_normal((N_GOLDEN, rows, columns)), 4).astype(np.float32)
 
 
 def code_revision() -> str:

@@ -24,11 +24,11 @@ def n_features(columns: int) -> int:
 
 
 class TrendExtractor(BaseFeaturesExtractor):
-    """(batch, 3, n) to (batch, 4 (3n - 3))."""
+    """(batch, 3, n) to (batch, 4 (3n - 3)); further rows are no trend and are appended as they are."""
 
     def __init__(self, observation_space: gymnasium.spaces.Box) -> None:
-        columns = observation_space.shape[1]
-        super().__init__(observation_space, n_features(columns))
+        rows, columns = observation_space.shape
+        super().__init__(observation_space, n_features(columns) + (rows - ROWS) * columns)
         self.kernels = nn.ParameterList()
         self.biases = nn.ParameterList()
         for width in WIDTHS:
@@ -47,8 +47,9 @@ class TrendExtractor(BaseFeaturesExtractor):
         flat = torch.cat([torch.zeros(1), *[kernel.flatten() for kernel in self.kernels]])
         matrix = flat[self._matrix_index]
         bias = torch.cat(list(self.biases))[self._bias_index]
-        out: Tensor = self._activation(torch.addmm(bias, observations.flatten(1), matrix))
-        return out
+        out: Tensor = self._activation(torch.addmm(bias, observations[:, :ROWS].flatten(1), matrix))
+        further = observations[:, ROWS:].flatten(1)
+        return torch.cat([out, further], dim=1) if further.shape[1] else out
 
 
 def _gather_indices(columns: int) -> tuple[Tensor, Tensor]:

@@ -16,12 +16,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from beamctl.agent.manifest import Manifest, TrainingRecord
 from beamctl.env.tuning_env import TuningEnv
 from beamctl.training.export import code_revision, export_agent
+from beamctl.training.learner import Progress, make_model, plain
 from beamctl.training.presets import Preset
-from beamctl.training.train import Progress, make_model, plain
+from beamctl.training.train import Look
 
 
 class _Reporter(BaseCallback):
-    def __init__(self, steps: int, progress: Progress) -> None:
+    def __init__(self, steps: int, progress: Progress[Look]) -> None:
         super().__init__()
         self._steps = steps
         self._progress = progress
@@ -41,7 +42,7 @@ def train_over_engine(
     agent_id: str,
     machine: str,
     machine_hash: str,
-    progress: Progress = lambda *_: None,
+    progress: Progress[Look] = lambda *_: None,
 ) -> Manifest:
     """Train for ``steps`` environment steps and export what has been learned.
 

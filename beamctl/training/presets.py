@@ -1,7 +1,8 @@
 """Training configurations. Numbers without a comment are those of the paper or of the library."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from beamctl.env.batched_env import ObservationKind
 from beamctl.errors import UnknownNameError
@@ -9,19 +10,11 @@ from beamctl.task.encoding import Normalisation
 
 
 @dataclass(frozen=True)
-class Preset:
-    """One way of training.
+class SacPreset:
+    """What training has to know whatever the task.
 
     Attributes:
         name: on the command line.
-        observation: ``raw`` (published) or ``normalised`` by the model.
-        modules: ``task`` trains on the task's own module, ``virtual`` on random modules.
-        scenario: errors of the training machines.
-        selection: errors of the fixed machines: for the target, and for going on to 0.2 mm.
-        target_mm: end of an episode; below 0.5 so that the agent goes on below 0.5 when asked.
-        step_units: largest change per step in published units; None: the machine's step limit.
-        symmetric: average the policy over the four quarter turns of the beam axis (see :mod:`beamctl.training.export`).
-        readings: BPM shots combined per step; None: the machine's.
         n_envs, gradient_steps: environments in step, updates after each of their steps.
         batch_size, learning_rate (linear to learning_rate_end), gamma, tau, buffer_size,
             initial_temperature, learning_starts, net: SAC.
@@ -31,14 +24,6 @@ class Preset:
     """
 
     name: str
-    observation: ObservationKind
-    modules: Literal["task", "virtual"]
-    scenario: str
-    selection: tuple[str, str]
-    target_mm: float
-    step_units: float | None
-    symmetric: bool
-    readings: int | None
     n_envs: int
     gradient_steps: int
     batch_size: int
@@ -53,8 +38,36 @@ class Preset:
     updates: int
     average_updates: int
     evaluate_every: int
+
+
+@dataclass(frozen=True)
+class Preset(SacPreset):
+    """One way of training for the orbit.
+
+    Attributes:
+        observation: ``raw`` (published) or ``normalised`` by the model.
+        modules: ``task`` trains on the task's own module, ``virtual`` on random modules.
+        scenario: errors of the training machines.
+        selection: errors of the fixed machines: for the target, and for going on to 0.2 mm.
+        target_mm: end of an episode; below 0.5 so that the agent goes on below 0.5 when asked.
+        step_units: largest change per step in published units; None: the machine's step limit.
+        symmetric: average the policy over the four quarter turns of the beam axis (see :mod:`beamctl.training.export`).
+        readings: BPM shots combined per step; None: the machine's.
+        normalisation: of the normalised observation.
+    """
+
+    observation: ObservationKind
+    modules: Literal["task", "virtual"]
+    scenario: str
+    selection: tuple[str, str]
+    target_mm: float
+    step_units: float | None
+    symmetric: bool
+    readings: int | None
     normalisation: Normalisation
 
+
+P = TypeVar("P", bound=SacPreset)
 
 AS_PUBLISHED = Preset(
     name="as-published",
@@ -114,14 +127,19 @@ PRESETS = {preset.name: preset for preset in (FAST, AS_PUBLISHED)}
 
 
 def find_preset(name: str) -> Preset:
-    """A preset by name.
+    """A preset for the orbit by name; errors as :func:`preset_named`."""
+    return preset_named(name, PRESETS)
+
+
+def preset_named(name: str, known: Mapping[str, P]) -> P:
+    """One of the known presets.
 
     Raises:
         UnknownNameError: lists those that exist.
     """
-    if name not in PRESETS:
-        raise UnknownNameError("preset", name, PRESETS)
-    return PRESETS[name]
+    if name not in known:
+        raise UnknownNameError("preset", name, known)
+    return known[name]
 
 
 def replace_envs(preset: Preset, n_envs: int) -> Preset:

@@ -1,4 +1,4 @@
-"""Presents the batched orbit environment to Stable-Baselines3.
+"""Presents a batched environment to Stable-Baselines3.
 
 Time limits are no ends: ``TimeLimit.truncated`` and ``terminal_observation`` go into ``infos``, otherwise SAC
 bootstraps wrongly without a word.
@@ -12,19 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from beamctl.env.batched_env import BatchedOrbitEnv
+from beamctl.env.batch_step import BatchedEnv
 
 
-class OrbitVecEnv(VecEnv):
-    """SB3 VecEnv over :class:`BatchedOrbitEnv`."""
+class BatchVecEnv(VecEnv):
+    """SB3 VecEnv over any :class:`BatchedEnv`."""
 
-    def __init__(self, env: BatchedOrbitEnv) -> None:
+    def __init__(self, env: BatchedEnv) -> None:
         self.env = env
-        observation = gymnasium.spaces.Box(-np.inf, np.inf, (3, env.columns), np.float32)
-        n_action = env.problem.n_corrector
-        action = gymnasium.spaces.Box(-1.0, 1.0, (n_action,), np.float32)
+        observation = gymnasium.spaces.Box(-np.inf, np.inf, env.observation_shape, np.float32)
+        action = gymnasium.spaces.Box(-1.0, 1.0, (env.n_action,), np.float32)
         super().__init__(len(env), observation, action)
-        self._action: NDArray[Any] = np.zeros((len(env), n_action))
+        self._action: NDArray[Any] = np.zeros((len(env), env.n_action))
         self._episode_return = np.zeros(len(env))
         self._episode_length = np.zeros(len(env), dtype=np.int64)
 

@@ -13,7 +13,7 @@ from beamctl.env.batched_env import BatchedOrbitEnv
 from beamctl.machine.loader import load_ion, load_machine
 from beamctl.training.machines import Site, training_batch
 from beamctl.training.presets import FAST, replace_envs
-from beamctl.training.vec_env import OrbitVecEnv
+from beamctl.training.vec_env import BatchVecEnv
 
 STEPS = 3000
 BAR, BAR_RATIO = 200e3, 20.0
@@ -57,7 +57,7 @@ def make_env(n: int, seed: int) -> BatchedOrbitEnv:
 
 def main() -> None:
     """Print both rates and their ratio."""
-    batched = steps_per_cpu_s(OrbitVecEnv(make_env(64, 0)), STEPS)
+    batched = steps_per_cpu_s(BatchVecEnv(make_env(64, 0)), STEPS)
     solo = steps_per_cpu_s(DummyVecEnv([lambda seed=i: SoloEnv(make_env(1, seed)) for i in range(16)]), STEPS // 20)
     print(f"batched VecEnv of 64   {batched:10.0f} env steps/s   (bar {BAR:.0f})")
     print(f"DummyVecEnv of 16      {solo:10.0f} env steps/s")

@@ -38,7 +38,7 @@ def orbit_pvs(first: int, last: int) -> list[str]:
 
 
 def test_every_machine_and_ion_that_comes_with_beamctl_loads():
-    assert known_machines() == ["cafe2"]
+    assert known_machines() == ["cafe2", "lpi"]
     assert {"40Ar12+", "40Ca14+", "54Cr17+", "1H1+"} <= set(known_ions())
     assert [load_ion(name).name for name in known_ions()] == known_ions()
     assert MACHINE.ion in known_ions()

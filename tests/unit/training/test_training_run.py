@@ -15,9 +15,10 @@ from beamctl.errors import AgentError, IncompatibleAgentError
 from beamctl.task.from_description import orbit_problem
 from beamctl.task.problem import OrbitView
 from beamctl.training.export import golden_observations, policy_module
+from beamctl.training.learner import CHECKPOINT, CheckpointKeeper, make_model
 from beamctl.training.machines import training_batch
-from beamctl.training.train import CHECKPOINT, CheckpointKeeper, look_at, make_model, train
-from beamctl.training.vec_env import OrbitVecEnv
+from beamctl.training.train import orbit_judge, train
+from beamctl.training.vec_env import BatchVecEnv
 
 HASH = "c" * 64
 
@@ -25,10 +26,10 @@ HASH = "c" * 64
 def trained_in_memory(site, preset, seed=5):
     """The steps of a training without its export: the model with its best weights."""
     batch, problem = training_batch(site, "cm1-orbit", preset, seed)
-    env = OrbitVecEnv(BatchedOrbitEnv(batch, problem, preset.normalisation, preset.observation))
+    env = BatchVecEnv(BatchedOrbitEnv(batch, problem, preset.normalisation, preset.observation))
     model = make_model(preset, env, seed, None)
     tasks = list(site.machine.tasks) if preset.modules == "virtual" else ["cm1-orbit"]
-    keeper = CheckpointKeeper(preset, lambda agent: look_at(site, tasks, preset, agent), lambda *_: None)
+    keeper = CheckpointKeeper(preset, orbit_judge(site, tasks, preset), lambda *_: None)
     model.learn(10_000, callback=keeper)
     keeper.restore_best()
     return model
@@ -137,7 +138,7 @@ class TestSeeds:
         preset, policies = replace(small_raw, updates=8, evaluate_every=1000), []
         for seed in (1, 2):
             batch, problem = training_batch(site, "cm1-orbit", preset, seed)
-            env = OrbitVecEnv(BatchedOrbitEnv(batch, problem, preset.normalisation, preset.observation))
+            env = BatchVecEnv(BatchedOrbitEnv(batch, problem, preset.normalisation, preset.observation))
             policies.append(policy_module(make_model(preset, env, seed, None), preset))
         golden = torch.as_tensor(golden_observations(10))
         assert not torch.allclose(policies[0](golden), policies[1](golden), atol=0.05)

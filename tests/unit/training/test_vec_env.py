@@ -5,19 +5,19 @@ import pytest
 
 from beamctl.env.batched_env import BatchedOrbitEnv
 from beamctl.training.machines import training_batch
-from beamctl.training.vec_env import OrbitVecEnv
+from beamctl.training.vec_env import BatchVecEnv
 
 N = 8
 
 
 @pytest.fixture
 def make_env(site, small_fast, small_raw):
-    def make(kind="normalised", seed=1, **changes) -> OrbitVecEnv:
+    def make(kind="normalised", seed=1, **changes) -> BatchVecEnv:
         from dataclasses import replace
 
         preset = small_fast if kind == "normalised" else small_raw
         batch, problem = training_batch(site, "cm1-orbit", preset, seed)
-        return OrbitVecEnv(BatchedOrbitEnv(batch, replace(problem, **changes), preset.normalisation, kind))
+        return BatchVecEnv(BatchedOrbitEnv(batch, replace(problem, **changes), preset.normalisation, kind))
 
     return make
 

@@ -1,0 +1,140 @@
+"""Trains a TBSAC agent for the transmission of an injector in the batched simulator."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import SAC
+
+from beamctl.agent.manifest import Manifest, TrainingRecord
+from beamctl.agent.transmission_policy import TransmissionPolicyAgent
+from beamctl.env.transmission_env import BatchedTransmissionEnv
+from beamctl.machine.injector import InjectorDescription
+from beamctl.training.export import MeanAction, export_transmission_agent
+from beamctl.training.injectors import FixedMachines, injector_problem, step_limits, survival, training_injectors
+from beamctl.training.learner import Judge, Progress, TrainingResult, learn
+from beamctl.training.transmission_presets import TransmissionPreset
+from beamctl.training.transmission_rollout import transmission_rollout
+from beamctl.training.vec_env import BatchVecEnv
+
+GOAL = 0.85
+"""transmission that counts as success"""
+EARLY_STEPS = 8
+"""after so many steps another method may take over"""
+
+
+@dataclass(frozen=True)
+class TransmissionLook:
+    """One look at the fixed machines, free and fixed orbit together unless said otherwise.
+
+    Attributes:
+        updates, cpu_s: when.
+        success: share of the machines that end with a transmission of 0.85 or more.
+        eta: mean current behind the RFQ relative to the source, at the end.
+        eta_free, eta_fixed: the same of each orbit.
+        eta_early: mean over the machines after 8 steps.
+        worse: share of the machines that end below their start.
+        steps: median number of steps to a transmission of 0.85, machines that never reach it counted as budget.
+    """
+
+    updates: int
+    cpu_s: float
+    success: float
+    eta: float
+    eta_free: float
+    eta_fixed: float
+    eta_early: float
+    worse: float
+    steps: float
+
+    @property
+    def score(self) -> tuple[float]:
+        """Order of checkpoints: the end, the way there, and nothing spoiled."""
+        return (self.eta + 0.5 * self.eta_early + 0.2 * self.success - self.worse,)
+
+
+def train_transmission(
+    machine: InjectorDescription,
+    preset: TransmissionPreset,
+    seed: int,
+    folder: Path,
+    *,
+    agent_id: str,
+    cache: Path | None,
+    progress: Progress[TransmissionLook] = lambda *_: None,
+    resume: bool = False,
+) -> TrainingResult[TransmissionLook]:
+    """Train one agent for all transmission tasks of an injector, export the best checkpoint.
+
+    Args:
+        machine: the injector.
+        preset: configuration.
+        seed: of machines, exploration and weights.
+        folder: results, TensorBoard log and checkpoint.
+        agent_id: name of the agent.
+        cache: folder that keeps the survival table of the RFQ; None: made anew.
+        progress: told of each look.
+        resume: go on from the folder's checkpoint, which is written at every look (the replay buffer starts empty).
+
+    Raises:
+        AgentError: there is no checkpoint to resume from.
+    """
+    table = survival(machine, cache)
+    batch = training_injectors(machine, preset, table, seed)
+    problem = replace(injector_problem(machine), max_steps=preset.episode_steps)
+    env = BatchVecEnv(BatchedTransmissionEnv(batch, problem, preset.step_share, step_limits(seed)))
+
+    def export(model: SAC, record: TrainingRecord) -> Manifest:
+        return export_transmission_agent(model, folder, agent_id=agent_id, machine=machine.name, record=record)
+
+    judge = transmission_judge(FixedMachines(machine, preset, table))
+    return learn(preset, env, seed, folder, judge, export, progress=progress, resume=resume)
+
+
+def transmission_judge(fixed: FixedMachines) -> Judge[TransmissionLook]:
+    """Judges checkpoints on fixed machines with free and with fixed orbit."""
+
+    def judge(model: SAC, updates: int, cpu_s: float) -> TransmissionLook:
+        return look_at(policy_agent(model), fixed, updates, cpu_s)
+
+    return judge
+
+
+def look_at(
+    agent: TransmissionPolicyAgent, fixed: FixedMachines, updates: int = 0, cpu_s: float = 0.0
+) -> TransmissionLook:
+    """Run an agent on the fixed machines."""
+    ends, early, reached, steps, worse = [], [], [], [], []
+    for batch, problem in fixed.sets():
+        agent.start(problem)
+        ran = transmission_rollout(agent, batch, problem)
+        eta, good = ran.eta, ran.true_transmission(problem.floor_ma) >= GOAL
+        ends.append(eta[:, -1])
+        early.append(eta[:, min(EARLY_STEPS, problem.max_steps)])
+        reached.append(good[:, -1])
+        steps.append(np.where(good.any(axis=1), good.argmax(axis=1), problem.max_steps))
+        worse.append(eta[:, -1] < eta[:, 0])
+    return TransmissionLook(
+        updates=updates,
+        cpu_s=cpu_s,
+        success=float(np.mean(reached)),
+        eta=float(np.mean(ends)),
+        eta_free=float(np.mean(ends[0])),
+        eta_fixed=float(np.mean(ends[1])),
+        eta_early=float(np.mean(early)),
+        worse=float(np.mean(worse)),
+        steps=float(np.median(steps)),
+    )
+
+
+def policy_agent(model: SAC) -> TransmissionPolicyAgent:
+    """The model's present policy as an agent, run by torch."""
+    module = MeanAction(model).eval()
+
+    def infer(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            return np.asarray(module(torch.as_tensor(observation)).numpy())
+
+    return TransmissionPolicyAgent("in training", infer)
