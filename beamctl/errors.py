@@ -12,6 +12,7 @@
     │   ├── PermitLostError          beam permit low, beam gone, or wrong machine
     │   └── NotSimulatedError        something that only a simulated machine may be asked to do
     ├── AgentError
+    │   ├── MissingExtraError        an algorithm that needs an optional package
     │   └── IncompatibleAgentError   hash, layout or machine of an exported agent does not fit
     ├── NoValidReadingError          no BPM is usable
     └── RunError
@@ -91,6 +92,19 @@ class AgentError(BeamControlError):
 
 class IncompatibleAgentError(AgentError):
     """An agent that must not run here."""
+
+
+class MissingExtraError(AgentError):
+    """An algorithm that needs a package which is not installed.
+
+    Args:
+        what: the algorithm.
+        package: what it needs.
+        extra: of beamctl that brings it.
+    """
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package}, which is not installed: pip install 'beamctl[{extra}]'")
 
 
 class NoValidReadingError(BeamControlError):

@@ -1,8 +1,8 @@
 """The prior of the Gaussian-process agent, fitted to simulated machines: what their readings have in common.
 
 Marginal likelihood of whole episodes: mean, kernel and noise are those that make the readings of many machines most
-probable. The readings come from a survey first (on the way from where a machine is found to a family of matched
-settings, and around it), then from episodes of the agent that the survey's fit gives.
+probable. The readings come from a survey (on the way from where a machine is found to a family of matched settings,
+and around it), and from episodes of the agent that the survey's fit gives.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from beamctl.training.transmission_rollout import transmission_rollout
 FLOOR = 0.2
 ITERATIONS = 300
 LEARNING_RATE = 0.05
-WAY, AROUND = 6, 26
+WAY, AROUND = 6, 25
 """readings of a survey on the way, and around a family"""
 SPREAD = (0.10, 0.10, 0.25, 0.25, 0.25, 0.25)
 """rms distance of those around, in ranges; half of them lie within a third of it"""
@@ -41,8 +41,10 @@ def fit_gp(batch: InjectorBatch, problem: TransmissionProblem, families_a: Array
 def _fit_twice(batch: InjectorBatch, problem: TransmissionProblem, family_a: Array, seed: int) -> GpFamily:
     span, noise = problem.hi_a - problem.lo_a, problem.noise_ma / problem.source_ma
     centre = (family_a - problem.lo_a) / span
-    first = fit_family(*survey(batch, problem, family_a, np.random.default_rng(seed)), centre, noise)
-    settings, levels = [], []
+    seen, level = survey(batch, problem, family_a, np.random.default_rng(seed))
+    first = fit_family(seen, level, centre, noise)
+    length = problem.max_steps + 1
+    settings, levels = [seen[:, :length]], [level[:, :length]]
     for beta in BETAS:
         agent = GaussianProcessAgent(GpParameters(families=(first,), beta=beta))
         agent.start(problem)
