@@ -26,13 +26,13 @@ def tasks(context: typer.Context) -> None:
     d = deployment(context)
     console = Console(highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("task", "section", "knobs", "read", "goal", "steps"):
+    for column in ("task", "section", "knobs", "goal", "steps"):
         table.add_column(column, no_wrap=True)
     by_algorithms: dict[tuple[str, ...], list[str]] = {}
     for name in d.tasks:
         kit = d.kit(name)
         f = kit.facts
-        table.add_row(name, kit.key, str(f.knobs), f.instruments, f.goal, str(f.max_steps))
+        table.add_row(name, kit.key, str(f.knobs), f.goal, str(f.max_steps))
         by_algorithms.setdefault(kit.algorithms, []).append(name)
     console.print(table)
     for algorithms, names in by_algorithms.items():
