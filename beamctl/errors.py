@@ -9,14 +9,26 @@
     │   ├── SetpointLimitError       a setpoint that must not be written (limits, step, not finite, limits unset)
     │   ├── WriteFailedError         a put was refused or altered by the IOC, or its outcome is unknown
     │   ├── ReadbackMismatchError    the power supply does not follow its setpoint
-    │   ├── PermitLostError          beam permit low, beam gone, or wrong machine
-    │   └── NotSimulatedError        something that only a simulated machine may be asked to do
+    │   ├── PermitLostError          beam permit low, or wrong machine
+    │   │   └── BeamLostError        no beam in front of the section
+    │   ├── NotSimulatedError        something that only a simulated machine may be asked to do
+    │   ├── ForeignWriteError        a setpoint holds what this run has neither found nor written
+    │   ├── JournalError             a put could not be written down first, so it was not sent
+    │   └── HaltedError              a person has frozen the run: nothing may be written, not even a restore
     ├── AgentError
     │   ├── MissingExtraError        an algorithm that needs an optional package
     │   └── IncompatibleAgentError   hash, layout or machine of an exported agent does not fit
     ├── NoValidReadingError          no BPM is usable
-    └── RunError
-        └── RunAbortedError          a person or a signal ended the run
+    ├── RunError
+    │   └── RunAbortedError          a person or a signal ended the run
+    └── StoreError                   what was to be written down is not, or what was written cannot be read
+        ├── StoreUnavailableError    cannot be opened or reached, or is of a newer beamctl
+        ├── StoreWriteError          disk full or failing, or read-only: nothing of this was written
+        ├── StoreBusyError           somebody else is writing for too long
+        ├── StoreDamagedError        not a store, or not the store that was written
+        ├── StoreConflictError       a row is not in the state for this; reused idempotency key, ended run ...
+        ├── LeaseHeldError           somebody else has the section, or is the control process
+        └── LeaseLostError           somebody else has it now: write nothing more
 
 Messages carry the numbers (old value, new value, limits, unit) and say what to do.
 """
@@ -82,8 +94,24 @@ class PermitLostError(EngineError):
     """The machine does not allow (or does not have) beam, or is not the machine we believe."""
 
 
+class BeamLostError(PermitLostError):
+    """There is no beam to tune with."""
+
+
 class NotSimulatedError(EngineError):
     """Refused because the machine does not say that it is simulated."""
+
+
+class ForeignWriteError(EngineError):
+    """Somebody else moved a knob of the run."""
+
+
+class JournalError(EngineError):
+    """An intent could not be made durable."""
+
+
+class HaltedError(EngineError):
+    """No put may be sent any more."""
 
 
 class AgentError(BeamControlError):
@@ -117,3 +145,35 @@ class RunError(BeamControlError):
 
 class RunAbortedError(RunError):
     """A person or a signal ended the run; the snapshot is being restored."""
+
+
+class StoreError(BeamControlError):
+    """Something between us and the record of what was done failed."""
+
+
+class StoreUnavailableError(StoreError):
+    """A store that cannot be opened or reached."""
+
+
+class StoreWriteError(StoreError):
+    """A store that takes no more rows; nothing of the failed piece was written."""
+
+
+class StoreBusyError(StoreError):
+    """A store whose writer does not come to an end."""
+
+
+class StoreDamagedError(StoreError):
+    """A store that does not hold what was written."""
+
+
+class StoreConflictError(StoreError):
+    """A row that is not in a state which allows this."""
+
+
+class LeaseHeldError(StoreError):
+    """A lease that somebody else has."""
+
+
+class LeaseLostError(StoreError):
+    """A lease that somebody else has got meanwhile."""

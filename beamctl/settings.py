@@ -2,29 +2,37 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
     """Where and what.
 
     Attributes:
-        machine: name or file of the machine description.
-        ion: name or file of the ion that runs; None: the machine's own.
+        machine: names or files of the machine descriptions, in the environment separated by commas.
+        ion: name or file of the ion that runs in the linac; None: the description's own.
         prefix: put in front of every PV name.
         agents: folder with agents of this site, beside those that come with beamctl.
+        store: where requests, runs and events are written down, sqlite:///FILE or postgresql://HOST/DATABASE.
         connect_timeout_s: how long PVs may take to answer at the start.
     """
 
     model_config = SettingsConfigDict(env_prefix="BEAMCTL_", extra="ignore")
 
-    machine: str = "cafe2"
+    machine: Annotated[tuple[str, ...], NoDecode] = ("cafe2", "lpi")
     ion: str | None = None
     prefix: str = ""
     agents: Path = Path("var/agents")
+    store: str = "sqlite:///var/beamctl.db"
     connect_timeout_s: float = Field(default=5.0, gt=0)
+
+    @field_validator("machine", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
 
 def ensure_channel_access_environment() -> None:

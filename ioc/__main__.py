@@ -1,4 +1,4 @@
-"""``python -m ioc``: a simulated machine that answers Channel Access."""
+"""``python -m ioc``: simulated machines that answer Channel Access."""
 
 import asyncio
 import ctypes
@@ -28,9 +28,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 class Options:
     """What was asked for on the command line."""
 
-    machine: str
+    machines: tuple[str, ...]
     ion: str
-    scenario: str
+    scenarios: tuple[str, ...]
     seed: int
     prefix: str
     port: int
@@ -41,15 +41,27 @@ class Options:
 
 @app.command()
 def main(
-    machine: Annotated[str, typer.Option(help="Machine description, name or .yaml file.")] = "cafe2",
-    ion: Annotated[str, typer.Option(help="Ion that runs, name or .yaml file.", show_default="the machine's own")] = "",
+    machine: Annotated[
+        list[str] | None,
+        typer.Option(help="Machine description, name or .yaml file; may be repeated.", show_default="cafe2"),
+    ] = None,
+    ion: Annotated[
+        str, typer.Option(help="Ion that runs in the linacs, name or .yaml file.", show_default="the machine's own")
+    ] = "",
     scenario: Annotated[
-        str,
-        typer.Option(help="How far the machine is from its description; see above."),
-    ] = "err5",
+        list[str] | None,
+        typer.Option(
+            metavar="[MACHINE=]SCENARIO",
+            help="How far a machine is from its description, see above; may be repeated. Without MACHINE= it goes to "
+            "every machine that knows it.",
+            show_default="err5 for linacs, nominal for injectors",
+        ),
+    ] = None,
     seed: Annotated[
         int,
-        typer.Option(min=-1, max=2**31 - 1, help="Which machine of the scenario; -1 takes any.", show_default="any"),
+        typer.Option(
+            min=-1, max=2**31 - 1, help="Which machine of its scenario each is; -1 takes any.", show_default="any"
+        ),
     ] = -1,
     prefix: Annotated[str, typer.Option(help="Put before every PV name.")] = "",
     port: Annotated[
@@ -72,14 +84,14 @@ def main(
         bool, typer.Option("--die-with-parent", help="End as soon as the starting process does (Linux).")
     ] = False,
 ) -> None:
-    """Run a simulated machine that answers Channel Access as the real one would.
+    """Run simulated machines that answer Channel Access as the real ones would.
 
-    Setpoints are clamped to their limits, supplies ramp, puts complete when the ramp ends, BPMs are read ten
-    times a second with noise, the permit switches the beam. Writing the seed PV makes another machine of the
-    scenario. Nothing leaves this host unless --interface says so.
+    Setpoints are clamped to their limits, supplies ramp, puts complete when the ramp ends, instruments are read ten
+    times a second with noise, the permit switches the beam. Writing a machine's seed PV makes another machine of
+    its scenario. Nothing leaves this host unless --interface says so.
 
     \b
-    Scenarios, from the best to the worst machine:
+    Scenarios of a linac, from the best to the worst machine:
       ideal        no error at all
       published    the misalignments of the published work, nothing else; published5: solenoids 5 % off, too
       nominal      misalignments, BPM offsets and noise; mis6: misaligned twice as far
@@ -88,10 +100,19 @@ def main(
       weak, reversed, crossed    err5, and a corrector or pair of them that is
 
     \b
+    Scenarios of an injector, which is found at a poor setting in all of them:
+      ideal        no error and no H2+; the monitors have their noise and nothing else
+      nominal      errors, noise, drift and missed pulses as described
+      shifted      nominal, with every error range 1.75 times as wide and twice the noise
+      reversed     nominal, and a corrector of the opposite polarity
+      dark         nominal, found with hardly any beam in front of the RFQ
+
+    \b
     Examples:
       python -m ioc                            the CAFe II superconducting section, err5, any seed
       python -m ioc --scenario dead --seed 7   the same machine every time, with a dead BPM
       python -m ioc --speed 10                 for training people: everything ten times faster
+      python -m ioc --machine cafe2 --machine lpi --scenario lpi=dark     linac and injector in one process
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -99,8 +120,8 @@ def main(
         if die_with_parent:
             _die_with_parent()
         given = Options(
-            machine, ion, scenario, secrets.randbelow(2**31) if seed < 0 else seed, prefix, port,
-            _address(interface), speed, tuple(without or ()),
+            tuple(machine or ["cafe2"]), ion, tuple(scenario or ()), secrets.randbelow(2**31) if seed < 0 else seed,
+            prefix, port, _address(interface), speed, tuple(without or ()),
         )  # fmt: skip
         _run(given)
     except BeamControlError as error:
@@ -109,10 +130,10 @@ def main(
 
 
 def _run(given: Options) -> None:
-    """Build the machine and serve it; imports here, so that ``--help`` is quick."""
+    """Build the machines and serve them; imports here, so that ``--help`` is quick."""
     _set_caproto_up()
-    from beamctl.engine.simulated.plant import Plant
-    from beamctl.machine.loader import load_ion, load_linac
+    from beamctl.engine.simulated.factory import make_plant
+    from beamctl.machine.loader import load_ion, load_machine
     from ioc.plant_clock import PlantClock
     from ioc.ports import claim_port
     from ioc.records import make_records
@@ -120,35 +141,38 @@ def _run(given: Options) -> None:
 
     for handler in logging.getLogger().handlers:
         handler.addFilter(is_worth_a_line)
-    machine = load_linac(given.machine)
-    ions = (load_ion(machine.ion), load_ion(given.ion or machine.ion))
-    plant = Plant(machine, ions, given.scenario, given.seed)
+    machines = [load_machine(name) for name in given.machines]
+    plant = make_plant(machines, load_ion(given.ion) if given.ion else None, given.scenarios, given.seed)
     left_out = {_known_pv(name.removeprefix(given.prefix), plant.channels) for name in given.without}
     records = make_records((c for c in plant.channels.values() if c.pv not in left_out), given.prefix)
     claim = claim_port(given.interface, given.port)
 
+    def announce() -> None:
+        title = ", ".join(machine.title for machine in machines)
+        _announce(given, title, plant.scenario, claim.port, [given.prefix + pv for pv in records])
+
     async def run() -> None:
         clock = PlantClock(plant, records, given.speed)
         named = {given.prefix + pv: record for pv, record in records.items()}
-        await serve(clock, named, claim, lambda: _announce(given, machine.title, claim.port, list(named)))
+        await serve(clock, named, claim, announce)
 
     asyncio.run(run())
 
 
-def _announce(given: Options, title: str, port: int, names: list[str]) -> None:
+def _announce(given: Options, title: str, scenario: str, port: int, names: list[str]) -> None:
     where = LOOPBACK if given.interface == "0.0.0.0" else given.interface  # noqa: S104  compared, not bound
     repeater = int(os.environ["EPICS_CAS_BEACON_PORT"])
     ready = {
         "port": port,
         "repeater_port": repeater,
         "seed": given.seed,
-        "scenario": given.scenario,
+        "scenario": scenario,
         "pvs": len(names),
     }
     warning = f"WARNING: a SIMULATED machine now answers at {given.interface}, under the names of the real one\n"
     warning = "" if ipaddress.IPv4Address(given.interface).is_loopback else warning
     typer.echo(
-        f"{warning}{title}, simulated: scenario {given.scenario}, seed {given.seed}, {len(names)} PVs, "
+        f"{warning}{title}, simulated: scenario {scenario}, seed {given.seed}, {len(names)} PVs, "
         f"{given.interface}:{port}\n"
         f"Reach it with\n"
         f"    export EPICS_CA_ADDR_LIST={where} EPICS_CA_AUTO_ADDR_LIST=NO EPICS_CA_SERVER_PORT={port}\n"

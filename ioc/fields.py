@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from caproto import AccessRights, ChannelAlarm, ChannelData, ChannelDouble, ChannelEnum, ChannelInteger, ChannelString
 from caproto.server import menus
 
-from beamctl.engine.simulated.channels import Channel, Role
+from beamctl.engine.simulated.channel import Channel, Role
 
 RECORD_TYPES = {
     Role.SETPOINT: "ao",
@@ -18,12 +18,14 @@ RECORD_TYPES = {
     Role.BPM: "ai",
     Role.CURRENT: "ai",
     Role.PERMIT: "bo",
+    Role.ENABLE: "bo",
     Role.HEARTBEAT: "longin",
     Role.SEED: "longout",
     Role.IDENTITY: "stringin",
     Role.SCENARIO: "stringin",
 }
-PERMIT_STATES = ("no beam", "beam allowed")
+STATES = {Role.PERMIT: ("no beam", "beam allowed"), Role.ENABLE: ("tuners off", "tuners allowed")}
+"""names of 0 and 1"""
 SEVERITIES: tuple[str, ...] = menus.menuAlarmSevr.get_string_tuple()
 STATUSES: tuple[str, ...] = menus.menuAlarmStat.get_string_tuple()
 
@@ -65,8 +67,9 @@ def record_fields(channel: Channel, name: str, alarm: ChannelAlarm) -> dict[str,
     fields["SEVR"] = _Choice(value=SEVERITIES[alarm.severity], enum_strings=SEVERITIES)
     if not channel.is_text:
         fields |= _numeric(channel)
-    if channel.role is Role.PERMIT:
-        fields |= {"ZNAM": _Text(value=PERMIT_STATES[0]), "ONAM": _Text(value=PERMIT_STATES[1])}
+    if channel.role in STATES:
+        zero, one = STATES[channel.role]
+        fields |= {"ZNAM": _Text(value=zero), "ONAM": _Text(value=one)}
     return fields
 
 
@@ -80,7 +83,7 @@ def _common(channel: Channel, name: str) -> Iterator[tuple[str, Field]]:
 
 
 def _numeric(channel: Channel) -> dict[str, Field]:
-    if channel.role is Role.PERMIT:
+    if channel.role in STATES:
         return {}
     number = _Number if RECORD_TYPES[channel.role] in ("ai", "ao") else _Integer
     fields = {

@@ -9,7 +9,7 @@ from typing import NoReturn, Protocol
 from caproto import TimeStamp
 
 from beamctl.engine.base import Severity
-from beamctl.engine.simulated.channels import Role
+from beamctl.engine.simulated.channel import Role
 from beamctl.engine.simulated.plant import Plant
 from ioc.records import Record
 
@@ -65,7 +65,7 @@ class PlantClock:
         self._records = records
         self._speed = speed
         self._time: Time = timebase or LoopTime()
-        self._period = 1.0 / (plant.machine.types.bpm.rate.value * speed)
+        self._period = 1.0 / (plant.rate_hz * speed)
         self._now = self._time.now()
         self._arrivals: dict[str, asyncio.Event] = {}
         self._next_shot = asyncio.Event()

@@ -26,8 +26,8 @@ from caproto import (
 )
 
 from beamctl.engine.base import Severity
-from beamctl.engine.simulated.channels import Channel, Role
-from ioc.fields import PERMIT_STATES, RECORD_TYPES, SEVERITIES, STATUSES, Field, record_fields
+from beamctl.engine.simulated.channel import Channel, Role
+from ioc.fields import RECORD_TYPES, SEVERITIES, STATES, STATUSES, Field, record_fields
 
 _log = logging.getLogger(__name__)
 
@@ -151,11 +151,11 @@ class BinaryRecord(Record, ChannelEnum):  # type: ignore[misc]
 
     def to_native(self, value: Any) -> str:
         """As the name of the state."""
-        return PERMIT_STATES[round(value)]
+        return STATES[self.channel.role][round(value)]
 
     def to_number(self, value: Any) -> float:
         """As the number of the state; clients send either."""
-        return float(PERMIT_STATES.index(value) if isinstance(value, str) else value)
+        return float(STATES[self.channel.role].index(value) if isinstance(value, str) else value)
 
 
 class TextRecord(Record, ChannelString):  # type: ignore[misc]
@@ -170,8 +170,9 @@ def make_records(channels: Iterable[Channel], prefix: str = "") -> dict[str, Rec
 def _record(channel: Channel, name: str) -> Record:
     if channel.is_text:
         return TextRecord(channel, name, "")
-    if channel.role is Role.PERMIT:
-        return BinaryRecord(channel, name, PERMIT_STATES[0], enum_strings=PERMIT_STATES)
+    if channel.role in STATES:
+        states = STATES[channel.role]
+        return BinaryRecord(channel, name, states[0], enum_strings=states)
     if RECORD_TYPES[channel.role] in ("longin", "longout"):
         return IntegerRecord(channel, name, 0, units=channel.units, **_limits(channel))
     limits = _limits(channel)

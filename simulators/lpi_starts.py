@@ -18,7 +18,13 @@ Currents = Callable[[NDArray[np.int64], Array], Array]
 
 
 def find_starts(
-    currents: Currents, n: int, lo: Array, hi: Array, transmission: tuple[float, float] | None, rng: np.random.Generator
+    currents: Currents,
+    n: int,
+    lo: Array,
+    hi: Array,
+    transmission: tuple[float, float] | None,
+    rng: np.random.Generator,
+    rounds: int = ROUNDS,
 ) -> Array:
     """Random settings, uniform among those that qualify.
 
@@ -28,13 +34,14 @@ def find_starts(
         lo, hi: ranges of the knobs, shapes (k,).
         transmission: interval of the true transmission at little current; None: hardly any beam at the ACCT.
         rng: the only source of randomness.
+        rounds: how many random settings a machine is tried at, at most.
 
     Returns:
         One setting per machine, shape (n, k). A machine of which no random setting qualifies gets the one that came
         closest.
     """
     best, found = np.zeros((n, len(lo))), np.full(n, np.inf)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         rows = np.flatnonzero(found > 0.0)
         if not rows.size:
             break

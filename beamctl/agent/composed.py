@@ -3,7 +3,7 @@
 import numpy as np
 
 from beamctl.agent.gaussian_process import GaussianProcessAgent, GpParameters
-from beamctl.agent.transmission_agent import TransmissionAgent
+from beamctl.agent.base import TransmissionAgent
 from beamctl.task.transmission import Array
 from beamctl.task.transmission_problem import TransmissionProblem, TransmissionView
 

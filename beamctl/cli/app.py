@@ -9,7 +9,7 @@ from rich.console import Console
 
 from beamctl.errors import BeamControlError
 from beamctl.settings import Settings
-from beamctl.wiring import Deployment
+from beamctl.wiring.deployment import Deployment
 
 EXIT_NOT_REACHED = 1
 EXIT_USAGE = 2
@@ -30,7 +30,8 @@ errors = Console(stderr=True, highlight=False)
 def root(
     context: typer.Context,
     machine: Annotated[
-        str | None, typer.Option(help="Machine description, name or .yaml file. [BEAMCTL_MACHINE]")
+        list[str] | None,
+        typer.Option(help="Machine description, name or .yaml file; may be repeated. [BEAMCTL_MACHINE, cafe2,lpi]"),
     ] = None,
     ion: Annotated[str | None, typer.Option(help="Ion that runs, name or .yaml file. [BEAMCTL_ION]")] = None,
     prefix: Annotated[str | None, typer.Option(help="Put in front of every PV name. [BEAMCTL_PREFIX]")] = None,
@@ -39,12 +40,13 @@ def root(
 
     First steps, in two terminals:
 
-      beamctl ioc                  a simulated machine on loopback
-      beamctl tune cm1-orbit       correct its orbit
+      beamctl ioc                      a simulated injector and linac on loopback
+      beamctl tune cm1-orbit           correct the orbit of a cryomodule
+      beamctl tune rfq-transmission    raise the current behind the RFQ
 
     Without EPICS_CA_ADDR_LIST in the environment beamctl talks to loopback only.
     """
-    given = {"machine": machine, "ion": ion, "prefix": prefix}
+    given = {"machine": tuple(machine) if machine else None, "ion": ion, "prefix": prefix}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     context.obj = Deployment(settings)
 
@@ -66,7 +68,7 @@ def _escaped(text: str) -> str:
 
 def main() -> None:
     """Entry point: errors of ours end with one message and exit code 2."""
-    from beamctl.cli import agents, demo, ioc, machine, training, tune  # noqa: F401  (commands register themselves)
+    from beamctl.cli import agents, demo, evaluate, ioc, machine, operate, runs, store, train, tune, up  # noqa: F401  (commands register themselves)
 
     try:
         app()

@@ -13,9 +13,12 @@ from beamctl.cli.app import app, deployment
     add_help_option=False,
 )
 def ioc(context: typer.Context) -> None:
-    """Run a simulated machine that answers Channel Access (beamctl ioc --help for its options)."""
+    """Run simulated machines that answer Channel Access (beamctl ioc --help for its options)."""
     settings = deployment(context).settings
-    inherited = ["--machine", settings.machine, "--prefix", settings.prefix]
+    inherited = ["--prefix", settings.prefix]
+    is_named = any(argument.partition("=")[0] == "--machine" for argument in context.args)
+    for name in () if is_named else settings.machine:
+        inherited += ["--machine", name]
     if settings.ion is not None:
         inherited += ["--ion", settings.ion]
     sys.stdout.flush()

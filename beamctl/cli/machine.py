@@ -1,33 +1,42 @@
 """``beamctl tasks`` and ``beamctl machine``: what is described."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from beamctl.cli.app import app, deployment
-from beamctl.machine.description import MachineDescription
-from beamctl.machine.loader import load_machine
+from beamctl.errors import MachineDescriptionError, UnknownNameError
+from beamctl.machine.injector import InjectorDescription
+from beamctl.machine.loader import KINDS, known_machines, load_machine
+from beamctl.wiring.kit import default_output
 
-machine_app = typer.Typer(help="Check machine descriptions.", no_args_is_help=True)
+machine_app = typer.Typer(help="Check machine descriptions, and draw what they describe.", no_args_is_help=True)
 app.add_typer(machine_app, name="machine")
 
 
 @app.command()
 def tasks(context: typer.Context) -> None:
-    """List what can be tuned."""
+    """List what can be tuned, and by whom."""
     d = deployment(context)
-    table = Table(title=f"{d.machine.title}, {d.ion.name}", title_justify="left")
-    for column in ("task", "what", "section", "correctors", "BPMs", "target", "budget"):
-        table.add_column(column, overflow="fold")
-    for name, task in d.machine.tasks.items():
-        table.add_row(
-            name, task.title, task.section, str(len(task.correctors)), str(len(task.bpms)),
-            f"{task.target_mm:g} mm", f"{task.max_steps} steps",
-        )  # fmt: skip
-    Console().print(table)
+    console = Console(highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("task", "section", "knobs", "goal", "steps"):
+        table.add_column(column, no_wrap=True)
+    by_algorithms: dict[tuple[str, ...], list[str]] = {}
+    for name in d.tasks:
+        kit = d.kit(name)
+        f = kit.facts
+        table.add_row(name, kit.key, str(f.knobs), f.goal, str(f.max_steps))
+        by_algorithms.setdefault(kit.algorithms, []).append(name)
+    console.print(table)
+    for algorithms, names in by_algorithms.items():
+        console.print(f"--algorithm for {', '.join(names)}: {', '.join(algorithms)}")
 
 
 @machine_app.command()
@@ -40,6 +49,38 @@ def check(
 
 
 @machine_app.command()
-def schema() -> None:
+def schema(
+    kind: Annotated[str, typer.Argument(help="linac or injector.")] = "linac",
+) -> None:
     """Print the JSON Schema of machine descriptions, for editors."""
-    typer.echo(json.dumps(MachineDescription.model_json_schema(), indent=1))
+    if kind not in KINDS:
+        raise UnknownNameError("kind of machine", kind, KINDS)
+    typer.echo(json.dumps(KINDS[kind][0].model_json_schema(), indent=1))
+
+
+@machine_app.command()
+def plots(
+    file: Annotated[str, typer.Argument(help="Name of an injector that comes with beamctl, or a .yaml file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder. [var/plots/NAME]")] = None,
+    grid: Annotated[int, typer.Option(min=3, help="Settings per solenoid in the landscape.")] = 45,
+) -> None:
+    """Draw an injector: RFQ cells, beam and acceptance at the entrance, solenoid landscape, losses, vane voltage.
+
+    All from the model without errors, in some 10 s of processor time. The cell table is also written as cells.csv.
+    """
+    machine = load_machine(file)
+    if not isinstance(machine, InjectorDescription):
+        injectors = [name for name in known_machines() if isinstance(load_machine(name), InjectorDescription)]
+        raise MachineDescriptionError(
+            [f"{machine.name} is of kind {machine.kind}; there are plots of injectors: {', '.join(injectors)}"]
+        )
+    from beamctl.training.injector_plots import write_plots
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        row = bar.add_task("solenoid landscape", total=None)
+        written = write_plots(
+            machine, out or default_output("plots", machine.name), grid=grid,
+            progress=lambda done, total: bar.update(row, completed=done, total=total),
+        )  # fmt: skip
+    for path in written:
+        typer.echo(str(path))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from beamctl.engine.base import Engine, Reading, Severity
 from beamctl.engine.layout import SectionLayout
-from beamctl.errors import ChannelConnectionError, EngineError, PermitLostError, StaleReadingError
+from beamctl.errors import BeamLostError, ChannelConnectionError, EngineError, PermitLostError, StaleReadingError
 
 READ_TIMEOUT_S = 2.0
 LIFE_POLL_S = 0.2
@@ -54,18 +54,22 @@ class Conditions:
             StaleReadingError: no answer.
         """
         layout = self._layout
-        readings = self.fresh((layout.identity, layout.permit, layout.current))
+        readings = self.fresh((layout.identity, *layout.permits, layout.current))
         checks = (
             (self._check_identity, layout.identity),
-            (self._check_permit, layout.permit),
+            *((self._check_permit, pv) for pv in layout.permits),
             (self._check_current, layout.current),
         )
         faults: list[EngineError] = []
         for check, pv in checks:
             try:
-                check(readings[pv])
+                check(readings[pv], pv)
             except EngineError as error:
                 faults.append(error)
+        if not layout.enable:
+            faults.append(
+                PermitLostError("the description names no tuner-enable PV (enable:), so nothing may be written")
+            )
         return str(readings[layout.identity].value), readings[layout.current].number, faults
 
     def check_beam(self, also: Sequence[str] = ()) -> dict[str, Reading]:
@@ -82,16 +86,17 @@ class Conditions:
         current = self._layout.current
         self._check_noise(current)
         readings = self.check_permit((current, *also))
-        self._check_current(readings[current])
+        self._check_current(readings[current], current)
         return {pv: readings[pv] for pv in also}
 
     def check_permit(self, also: Sequence[str] = ()) -> dict[str, Reading]:
         """Heartbeat, identity and permit alone (enough for a restore); else as :meth:`check_beam`."""
         layout = self._layout
         self.check_heartbeat()
-        readings = self.fresh((layout.identity, layout.permit, *also))
-        self._check_identity(readings[layout.identity])
-        self._check_permit(readings[layout.permit])
+        readings = self.fresh((layout.identity, *layout.permits, *also))
+        self._check_identity(readings[layout.identity], layout.identity)
+        for pv in layout.permits:
+            self._check_permit(readings[pv], pv)
         return {pv: readings[pv] for pv in also}
 
     def check_heartbeat(self) -> None:
@@ -115,7 +120,7 @@ class Conditions:
 
     def marks(self) -> dict[str, int]:
         """Where the updates of permit and current stand, for :meth:`check_since`."""
-        watched = (self._layout.permit, self._layout.current)
+        watched = (*self._layout.permits, self._layout.current)
         return {pv: r.seq for pv, r in self._engine.latest(watched).items()}
 
     def check_since(self, marks: dict[str, int]) -> None:
@@ -124,13 +129,13 @@ class Conditions:
         Raises:
             PermitLostError: it did, what was measured meanwhile is void.
         """
-        checks: dict[str, Callable[[Reading], None]] = {
-            self._layout.permit: self._check_permit,
+        checks: dict[str, Callable[[Reading, str], None]] = {
+            **dict.fromkeys(self._layout.permits, self._check_permit),
             self._layout.current: self._check_current,
         }
         for pv, check in checks.items():
             for reading in self._updates(pv, marks[pv]):
-                check(reading)
+                check(reading, pv)
 
     def fresh(self, pvs: Sequence[str]) -> dict[str, Reading]:
         """Network read.
@@ -189,23 +194,24 @@ class Conditions:
         start = max(0, since, last - LOOK_BACK)
         return self._engine.wait([pv], {pv: start}, last - start, 0.0)[pv] if last > start else []
 
-    def _check_identity(self, reading: Reading) -> None:
-        pv, accepted = self._layout.identity, self._layout.accepted
+    def _check_identity(self, reading: Reading, pv: str) -> None:
+        accepted = self._layout.accepted
         if reading.value not in accepted:
             raise PermitLostError(
                 f"{pv} says {reading.value!r}, expected one of {', '.join(map(repr, accepted))}: wrong machine?"
             )
 
-    def _check_permit(self, permit: Reading) -> None:
+    def _check_permit(self, permit: Reading, pv: str) -> None:
         if not (permit.is_valid and permit.number == 1):
-            raise PermitLostError(f"no beam permit: {self._layout.permit} is {state(permit)}, must be 1")
+            what = "no beam permit" if pv == self._layout.permit else "programs may not tune"
+            raise PermitLostError(f"{what}: {pv} is {state(permit)}, must be 1")
 
-    def _check_current(self, current: Reading) -> None:
+    def _check_current(self, current: Reading, pv: str) -> None:
         floor = self._layout.current_floor_ma
-        if not (current.is_valid and current.number >= floor):
-            raise PermitLostError(
-                f"no beam: {self._layout.current} reads {state(current)}, must be at least {floor:g} mA"
-            )
+        if not current.is_valid:
+            raise PermitLostError(f"nobody knows whether there is beam: {pv} is {state(current)}")
+        if not current.number >= floor:
+            raise BeamLostError(f"no beam: {pv} reads {state(current)}, must be at least {floor:g} mA")
 
 
 def state(reading: Reading) -> str:

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from beamctl.engine.base import Engine, Outcome, Reading
 from beamctl.engine.conditions import Conditions, state
+from beamctl.engine.journal import Journal
 from beamctl.engine.layout import Knob, SectionLayout
-from beamctl.engine.orbit_reader import Measurement, OrbitReader
+from beamctl.engine.reader import ChannelReader, Measurement
 from beamctl.engine.restore import Restorer, RestoreReport, described
 from beamctl.engine.setpoints import OwnedSetpoints, check, is_same, narrowed, towards
 from beamctl.errors import (
     EngineError,
+    ForeignWriteError,
     ReadbackMismatchError,
     RunAbortedError,
     SetpointLimitError,
@@ -55,18 +57,29 @@ class GuardedSection:
         engine: the machine.
         layout: PVs, limits, conditions.
         should_stop: asked before every put of :meth:`move`; the restore does not ask.
+        journal: where every put is written down before it is sent.
+        gate: asked before every put, restore included; raises where none may be sent.
 
     Attributes:
-        reader: measures the orbit.
+        reader: measures.
     """
 
-    def __init__(self, engine: Engine, layout: SectionLayout, should_stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        layout: SectionLayout,
+        should_stop: Callable[[], bool] = lambda: False,
+        journal: Journal | None = None,
+        gate: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._layout = layout
         self._should_stop = should_stop
+        self._journal = journal
+        self._gate = gate
         self._armed: tuple[Snapshot, OwnedSetpoints] | None = None
         self._conditions = Conditions(engine, layout)
-        self.reader = OrbitReader(engine, layout, self._conditions)
+        self.reader = ChannelReader(engine, layout, self._conditions)
 
     @property
     def knobs(self) -> tuple[Knob, ...]:
@@ -77,6 +90,11 @@ class GuardedSection:
     def snapshot(self) -> Snapshot:
         """What arming found."""
         return self._arming[0]
+
+    @property
+    def setpoint_a(self) -> Array:
+        """Where the knobs are, as far as this run has found or moved them, A, shape (k,); no network traffic."""
+        return np.array(self._setpoints.expected)
 
     @property
     def writes(self) -> int:
@@ -121,7 +139,8 @@ class GuardedSection:
             identity,
             current,
         )
-        self._armed = snapshot, OwnedSetpoints(self._engine, knobs, snapshot.setpoint_a)
+        owned = OwnedSetpoints(self._engine, knobs, snapshot.setpoint_a, self._journal, self._gate)
+        self._armed = snapshot, owned
         return snapshot
 
     def check(self, setpoints: Array, present: Array) -> None:
@@ -136,7 +155,7 @@ class GuardedSection:
         check(self.knobs, [float(v) for v in setpoints], [float(v) for v in present])
 
     def check_fit(self) -> dict[str, Reading]:
-        """Heartbeat, identity, permit, beam, setpoints, readbacks and BPMs: may the run go on?
+        """Heartbeat, identity, permit, beam, setpoints, readbacks and instruments: may the run go on?
 
         Returns:
             fresh setpoints and recent readbacks, all valid.
@@ -149,12 +168,18 @@ class GuardedSection:
         return _all_valid(readbacks | self._conditions.check_beam(self._setpoints.pvs))
 
     def measure(self) -> Measurement:
-        """Read the orbit; errors as :meth:`OrbitReader.measure`, and WriteFailedError as :meth:`move`."""
+        """Read the instruments; errors as :meth:`ChannelReader.measure`, and ForeignWriteError as :meth:`move`."""
         measured = self.reader.measure()
         latest = self._engine.latest(self._setpoints.pvs)
         if not all(self._setpoints.is_ours(pv, r.number) for pv, r in latest.items()):
             self.present_setpoints()  # what was published may lag behind
         return measured
+
+    def readbacks(self) -> Array:
+        """Last update of every readback, A, shape (k,); no network traffic."""
+        pvs = [k.readback for k in self.knobs]
+        latest = self._engine.latest(pvs)
+        return np.array([latest[pv].number for pv in pvs])
 
     def move(self, setpoints: Array) -> None:
         """Write all setpoints, wait for the ramps, let the field settle, verify readbacks.
@@ -169,7 +194,10 @@ class GuardedSection:
             SetpointLimitError: refused here, nothing was sent.
             PermitLostError: no permit, no beam, or another machine; nothing was sent.
             StaleReadingError: something stands still or is INVALID; nothing was sent, or it could not be verified.
-            WriteFailedError: someone else moved a knob, or a put was refused, altered, or its outcome is unknown.
+            ForeignWriteError: someone else moved a knob.
+            WriteFailedError: a put was refused, altered, or its outcome is unknown.
+            JournalError: the put could not be written down; nothing was sent.
+            HaltedError: nothing may be written any more.
             ReadbackMismatchError: a supply does not follow.
             RunAbortedError: ``should_stop``; nothing was sent.
         """
@@ -203,7 +231,7 @@ class GuardedSection:
         """What the IOC holds now, network read, A, shape (k,).
 
         Raises:
-            WriteFailedError: a setpoint is none that this run has found or written: someone else moved it.
+            ForeignWriteError: a setpoint is none that this run has found or written: someone else moved it.
             StaleReadingError: INVALID, or no answer.
         """
         return self._present(_all_valid(self._conditions.fresh(self._setpoints.pvs)))
@@ -213,7 +241,7 @@ class GuardedSection:
         values = {pv: readings[pv].number for pv in self._setpoints.pvs}
         foreign = [f"{pv} is at {v:.4g} A" for pv, v in values.items() if not self._setpoints.is_ours(pv, v)]
         if foreign:
-            raise WriteFailedError(f"someone else moved: {'; '.join(foreign)}; nothing written")
+            raise ForeignWriteError(f"someone else moved: {'; '.join(foreign)}; nothing written")
         return np.array(list(values.values()))
 
     def restore(self) -> RestoreReport:
@@ -228,6 +256,9 @@ class GuardedSection:
         self.reader.note_move()
         results = self._setpoints.put(values, present)
         failed = [described(pv, r) for pv, r in results.items() if r.outcome is not Outcome.OK]
+        altered = {pv: r.held for pv, r in results.items() if r.outcome is Outcome.ALTERED}
+        if any(not self._setpoints.is_ours(pv, held) for pv, held in altered.items()):
+            raise ForeignWriteError(f"someone else moved a knob while it was written: {'; '.join(failed)}")
         if failed:
             raise WriteFailedError("; ".join(failed))
 

@@ -2,7 +2,7 @@
 
 What is right when:
 
-* permit low, or another machine answers: nothing is written at all, and nobody waits;
+* permit low, another machine answers, or a person has halted the run: nothing is written at all, and nobody waits;
 * heartbeat dead, or connections lost: nothing is written, for a put into a dead IOC is applied at some later time,
   when somebody else may be at work; after ``LIFE_WAIT_S`` what could not be restored is told;
 * the outcome of a put is unknown: it may be applied as soon as the IOC goes on, so the IOC has to be alive for
@@ -27,6 +27,7 @@ from beamctl.engine.setpoints import OwnedSetpoints, check, is_same, towards
 from beamctl.errors import (
     ChannelConnectionError,
     EngineError,
+    HaltedError,
     PermitLostError,
     SetpointLimitError,
     WriteFailedError,
@@ -115,7 +116,7 @@ class Restorer:
                 if self._attempt():
                     break
                 self._engine.clock.sleep(RETRY_S)
-            except PermitLostError as error:
+            except (PermitLostError, HaltedError) as error:
                 self._problem = str(error)
                 break
             except BaseException as error:
@@ -225,11 +226,11 @@ class Restorer:
         Raises:
             WriteFailedError: an outcome is unknown; nothing more is written before the IOC has been watched.
         """
-        results = self._setpoints.put(values, present)
+        results = self._setpoints.put(values, present, is_restore=True)
         if len(values) > 1 and all(r.outcome is Outcome.BLOCKED for r in results.values()):
             results = {}
             for pv, value in values.items():
-                results |= self._setpoints.put({pv: value}, present)
+                results |= self._setpoints.put({pv: value}, present, is_restore=True)
                 if results[pv].outcome is Outcome.UNKNOWN:
                     break
         for pv, result in results.items():

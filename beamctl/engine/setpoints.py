@@ -5,18 +5,21 @@ what it is about to do, so that an exception, a time-out or a signal at any inst
 setpoint may then hold the old value or the new one, and either is ours.
 """
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beamctl.engine.base import Engine, Meta, Outcome, WriteResult
+from beamctl.engine.journal import Journal, NoJournal
 from beamctl.engine.layout import Knob
-from beamctl.errors import SetpointLimitError
+from beamctl.errors import JournalError, SetpointLimitError
 
 Array = NDArray[np.float64]
+_log = logging.getLogger(__name__)
 
 STEP_SLACK = 1e-6
 """relative slack of the step check, for rounding only"""
@@ -48,13 +51,24 @@ class OwnedSetpoints:
         engine: the machine.
         knobs: with the limits in force.
         found: what the IOC holds at the start, A, shape (k,).
+        journal: where every put is written down before it is sent.
+        gate: asked before every put; raises where none may be sent.
 
     Attributes:
         writes: puts sent so far.
     """
 
-    def __init__(self, engine: Engine, knobs: Sequence[Knob], found: Array) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        knobs: Sequence[Knob],
+        found: Array,
+        journal: Journal | None = None,
+        gate: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
+        self._journal = journal or NoJournal()
+        self._gate = gate
         self.knobs = tuple(knobs)
         self.writes = 0
         self._by_pv = {k.setpoint: k for k in knobs}
@@ -64,6 +78,11 @@ class OwnedSetpoints:
     def pvs(self) -> list[str]:
         """Setpoint PVs in the order of the knobs."""
         return list(self._by_pv)
+
+    @property
+    def expected(self) -> list[float]:
+        """What the IOC holds unless somebody else has written, A, in the order of the knobs."""
+        return [record.expected for record in self._records.values()]
 
     @property
     def in_doubt(self) -> list[str]:
@@ -79,19 +98,38 @@ class OwnedSetpoints:
         record = self._records[pv]
         return any(is_same(held, value) for value in (record.expected, *record.pending))
 
-    def put(self, values: Mapping[str, float], present: Mapping[str, float]) -> dict[str, WriteResult]:
-        """Check all, note all, send all.
+    def expect(self, pv: str, values: Iterable[float]) -> None:
+        """Values that a setpoint may hold because an earlier process has meant to write them, A."""
+        self._records[pv].pending.update(values)
+        self._records[pv].touched = True
+
+    def put(
+        self, values: Mapping[str, float], present: Mapping[str, float], *, is_restore: bool = False
+    ) -> dict[str, WriteResult]:
+        """Check all, write all down, send all.
 
         Args:
             values: what to write, A.
             present: what the IOC holds now, A.
+            is_restore: towards the snapshot, which was made durable when it was taken: a journal that fails now must
+                not keep the machine from being restored.
 
         Raises:
             SetpointLimitError: a value that must not be written; nothing was sent.
+            JournalError: it could not be written down; nothing was sent.
+            HaltedError: nothing may be written any more.
         """
+        self._gate()
         check([self._by_pv[pv] for pv in values], list(values.values()), [present[pv] for pv in values])
         if not values:
             return {}
+        try:
+            self._journal.intend({pv: present[pv] for pv in values}, values)
+        except JournalError:
+            if not is_restore:
+                raise
+            _log.exception("a step of the restore could not be written down; restoring goes first")
+        self._gate()  # who halts while this is being written down does not want it sent
         before = {pv: replace(self._records[pv], pending=set(self._records[pv].pending)) for pv in values}
         since = {pv: reading.seq for pv, reading in self._engine.latest(list(values)).items()}
         self.writes += len(values)
@@ -103,6 +141,7 @@ class OwnedSetpoints:
             if result.outcome is Outcome.ALTERED and is_same(result.asked, result.held):
                 results[pv] = replace(result, outcome=Outcome.OK)  # rounded to what the field can hold
             self._settle(pv, results[pv], before[pv], since[pv])
+        self._journal.settle(results)
         return results
 
     def _settle(self, pv: str, result: WriteResult, before: _Record, since: int) -> None:

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beamctl.engine.guarded import GuardedSection
-from beamctl.engine.orbit_reader import Measurement
+from beamctl.engine.reader import Measurement
 from beamctl.env.batched_env import ObservationKind
 from beamctl.errors import PermitLostError, StaleReadingError
 from beamctl.task.encoding import SLOTS, Normalisation, first_history, next_history, normaliser, spread, trend
@@ -109,7 +109,7 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         self._setpoint = np.clip(start + self._problem.first_move_a, self._problem.lo_a, self._problem.hi_a)
         self._guard.move(self._setpoint)
         after = self._guard.reader.measure()
-        self._history = first_history(before.orbit_mm, after.orbit_mm)
+        self._history = first_history(before.values, after.values)
         self._steps = 0
         return self._observation(after), self._info(after)
 
@@ -127,11 +127,11 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         except (StaleReadingError, PermitLostError) as error:
             return self._fault(str(error))
         previous = self._history[2]
-        self._history = next_history(self._history, measured.orbit_mm)
+        self._history = next_history(self._history, measured.values)
         self._steps += 1
         left = p.max_steps - self._steps
-        reward = float(step_reward(previous, measured.orbit_mm, measured.valid))
-        terminated = bool(is_reached(orbit_rms(measured.orbit_mm, measured.valid), p.target_mm))
+        reward = float(step_reward(previous, measured.values, measured.valid))
+        terminated = bool(is_reached(orbit_rms(measured.values, measured.valid), p.target_mm))
         if terminated:
             reward += float(success_bonus(left))
         return self._observation(measured), reward, terminated, not terminated and left <= 0, self._info(measured)
@@ -152,7 +152,7 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
 
     def _info(self, measured: Measurement) -> dict[str, Any]:
         return {
-            "rms_mm": float(orbit_rms(measured.orbit_mm, measured.valid)),
+            "rms_mm": float(orbit_rms(measured.values, measured.valid)),
             "setpoint_a": self._setpoint.copy(),
-            "orbit_mm": measured.orbit_mm,
+            "orbit_mm": measured.values,
         }

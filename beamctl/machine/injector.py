@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from beamctl.machine.machine import Machine, Name, PvName
+from beamctl.machine.machine import FencePvs, Machine, Name, PvName, content_hash
 from beamctl.machine.quantity import (
     Amperes,
     CorrectorCalibration,
@@ -67,6 +67,7 @@ class Supply(Strict):
     Attributes:
         limits: setpoints that are allowed.
         design: setpoint at which the error-free model has its largest current behind the RFQ, A.
+        fence: in front of the setpoint, where its IOC has one; then nothing is put to the setpoint itself.
     """
 
     name: Name
@@ -74,6 +75,7 @@ class Supply(Strict):
     readback: PvName
     limits: LimitsA
     design: FiniteFloat
+    fence: FencePvs | None = None
 
 
 class LebtSolenoid(Supply):
@@ -199,14 +201,15 @@ class TransmissionTask(Strict):
     Attributes:
         knobs: who takes part, in the order of :attr:`Lebt.knobs`.
         max_steps: budget.
-        target_transmission: the run may end once this is confirmed; None: the whole budget is used.
+        target_transmission: a run that ends at or above it has reached its goal; it goes on to the end of its budget
+            in any case, as what is raised is the current.
     """
 
     kind: Literal["transmission"]
     title: str
     knobs: Annotated[list[Name], Field(min_length=1)]
     max_steps: PositiveInt = 30
-    target_transmission: Annotated[FiniteFloat, Field(gt=0, lt=1)] | None = None
+    target_transmission: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.85
 
 
 class InjectorDescription(Machine):
@@ -218,6 +221,18 @@ class InjectorDescription(Machine):
     rfq: Rfq
     monitors: Monitors
     tasks: Annotated[dict[Name, TransmissionTask], Field(min_length=1)]
+
+
+def injector_hash(description: InjectorDescription) -> str:
+    """SHA-256 of what tuning the injector depends on; supplies' ramps, monitors, titles and origins do not count."""
+    return content_hash(
+        {
+            "frequency": description.frequency.model_dump(mode="json"),
+            "beam": description.source.model_dump(mode="json", exclude={"monitor", "current_floor"}),
+            "lebt": description.lebt.model_dump(mode="json", exclude={"supply"}),
+            "rfq": description.rfq.model_dump(mode="json"),
+        }
+    )
 
 
 def spread(quantity: Quantity) -> tuple[float, float]:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from beamctl.engine.orbit_reader import Array, Mask
+from beamctl.engine.reader import Array, Mask
 from beamctl.engine.restore import RestoreLine
+from beamctl.run.course import Figures
+from beamctl.store.states import RunState
 
 
 class Outcome(StrEnum):
@@ -15,6 +17,7 @@ class Outcome(StrEnum):
     NOT_REACHED = "not reached"
     ADVISED = "advised"
     ABORTED = "aborted"
+    HALTED = "halted"
     FAILED = "failed"
 
 
@@ -29,24 +32,32 @@ class Armed:
 
 @dataclass(frozen=True)
 class Stepped:
-    """The machine has been measured after step ``step`` (0: as found, 0 again after the first trend move).
+    """The machine has been measured after step ``step`` (0: as found, 0 again after a first trend move).
 
     Attributes:
         step: steps taken so far.
-        rms_mm: RMS of the valid channels.
-        orbit_mm, valid: the reading, shape (n,).
+        figures: what the task makes of the reading, by name.
+        values, valid: the reading of all channels, shape (n,).
         setpoint_a: shape (k,).
         seconds: since arming.
         note: for people, mostly empty.
     """
 
     step: int
-    rms_mm: float
-    orbit_mm: Array
+    figures: Figures
+    values: Array
     valid: Mask
     setpoint_a: Array
     seconds: float
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The run is in another state now."""
+
+    state: RunState
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -71,17 +82,19 @@ class Advice:
     Attributes:
         setpoint_a: present setpoints, A.
         proposed_a: setpoints of the next step, A, inside all limits.
-        rms_mm: now.
-        predicted_rms_mm: what the model expects after the step.
+        figures: now.
+        predicted: what the model expects after the step; empty where it cannot tell.
+        is_reached: whether the goal is reached already.
     """
 
     setpoint_a: Array
     proposed_a: Array
-    rms_mm: float
-    predicted_rms_mm: float
+    figures: Figures
+    predicted: Figures
+    is_reached: bool
 
 
-Event = Armed | Stepped | Held | Restored | Advice
+Event = Armed | Changed | Stepped | Held | Restored | Advice
 Listener = Callable[[Event], None]
 
 
@@ -91,24 +104,25 @@ class RunResult:
 
     Attributes:
         outcome: how it ended.
-        steps: steps taken, the first trend move not counted.
-        initial_rms_mm, final_rms_mm: NaN where not measured; the final one is measured after a restore.
+        steps: steps taken, a first trend move not counted.
+        initial, final: figures of the first and of the last reading, NaN where not measured; the last one is read
+            after a restore.
         restored: whether a restore was made, and every knob is verified to be at the snapshot.
         writes: puts sent, restore included.
         reason: one sentence for people.
-        initial_orbit_mm, final_orbit_mm: shape (n,), NaN where not measured.
-        valid: channels of the final orbit to believe, shape (n,).
+        initial_values, final_values: readings of all channels, shape (n,), NaN where not measured.
+        valid: channels of the last reading to believe, shape (n,).
         restore: what became of each knob; empty without a restore.
     """
 
     outcome: Outcome
     steps: int
-    initial_rms_mm: float
-    final_rms_mm: float
+    initial: Figures
+    final: Figures
     restored: bool
     writes: int
     reason: str
-    initial_orbit_mm: Array
-    final_orbit_mm: Array
+    initial_values: Array
+    final_values: Array
     valid: Mask
     restore: tuple[RestoreLine, ...] = ()

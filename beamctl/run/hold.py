@@ -3,13 +3,17 @@
 from collections.abc import Callable
 
 from beamctl.engine.base import Clock
-from beamctl.errors import PermitLostError, StaleReadingError
+from beamctl.errors import BeamLostError, PermitLostError, StaleReadingError
 
 HOLD_LIMIT_S = 30.0
 """longest wait for something bad to become good, before the snapshot is restored"""
+BEAM_LIMIT_S = 300.0
+"""the same for a beam that is gone: trips are common, and whoever brings it back needs a while"""
 HOLD_POLL_S = 0.5
 GOOD_AGAIN_S = 5.0
 """how long everything has to be good again before the run goes on"""
+BEAM_AGAIN_S = 10.0
+"""the same after a beam that was gone"""
 HOLDS_PER_RUN = 20
 """a machine that comes and goes more often than this is not fit to be tuned"""
 
@@ -42,23 +46,26 @@ class Hold:
         self._count = 0
 
     def wait_until_fit(self, trouble: Trouble, since: float) -> None:
-        """Return when everything has been good for GOOD_AGAIN_S.
+        """Return when everything has been good for GOOD_AGAIN_S, or BEAM_AGAIN_S.
 
         Args:
             trouble: what is wrong.
             since: when it began, s on the clock.
 
         Raises:
-            StaleReadingError, PermitLostError: still bad after HOLD_LIMIT_S, or too often.
+            StaleReadingError, PermitLostError: still bad after HOLD_LIMIT_S or BEAM_LIMIT_S, or too often.
             RunAbortedError: a person ended the run.
         """
         self._count += 1
         if self._count > HOLDS_PER_RUN:
             raise type(trouble)(f"held {HOLDS_PER_RUN} times, that is too often; the last time: {trouble}")
         good_since: float | None = None
-        while good_since is None or self._clock.now() - good_since < GOOD_AGAIN_S:
+        was_beam = isinstance(trouble, BeamLostError)
+        good_for = BEAM_AGAIN_S if was_beam else GOOD_AGAIN_S
+        while good_since is None or self._clock.now() - good_since < good_for:
             waited = self._clock.now() - since
-            if good_since is None and waited >= HOLD_LIMIT_S:
+            limit = BEAM_LIMIT_S if isinstance(trouble, BeamLostError) else HOLD_LIMIT_S
+            if good_since is None and waited >= limit:
                 raise type(trouble)(f"still bad after {waited:.0f} s: {trouble}")
             self._on_hold(str(trouble), waited)
             self._clock.sleep(HOLD_POLL_S)

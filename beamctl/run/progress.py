@@ -1,76 +1,103 @@
-"""What a run has seen so far, and whether it is worth going on."""
+"""What a run has seen so far, and which setting was best."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from beamctl.engine.orbit_reader import Measurement
-from beamctl.task.orbit import Array, orbit_rms
-
-WORSE_THAN_START = 1.2
-"""a run that is worse than at the start by this factor is given up"""
-NO_GAIN_STEPS = 10
-"""a run that has not improved for so many steps is given up"""
+from beamctl.engine.reader import Measurement
+from beamctl.run.course import Course, Figures, Visit, unknown
 
 
 class Progress:
-    """Measurements of one run.
+    """Settings and readings of one run.
 
     Args:
-        n_channel: number of BPM channels.
+        course: says what a reading is worth.
 
     Attributes:
-        steps: taken so far, the first trend move not counted.
-        initial, last: first and latest measurement; NaN and not valid before.
-        initial_rms, last_rms, best_rms: mm; NaN, NaN and infinite before.
-        best_setpoint: where the RMS was smallest, A, shape (k,).
+        steps: taken so far, a first trend move not counted.
+        visits: every setting, the newest last.
+        best: the visit with the smallest cost so far.
     """
 
-    def __init__(self, n_channel: int) -> None:
-        nothing = Measurement(np.full(n_channel, math.nan), np.zeros(n_channel, bool))
+    def __init__(self, course: Course) -> None:
+        self._course = course
         self.steps = 0
-        self.initial = self.last = nothing
-        self.initial_rms = self.last_rms = math.nan
-        self.best_rms = math.inf
-        self.best_setpoint: Array = np.empty(0)
+        self.visits: list[Visit] = []
+        self.best: Visit | None = None
         self._best_step = 0
-        self._is_empty = True
+        self._final: Measurement | None = None
+        self._is_final_known = True
 
-    def add(self, measured: Measurement, setpoint: Array) -> float:
-        """Note a measurement; returns its RMS in mm."""
-        rms = self.see(measured)
-        if self._is_empty:
-            self.initial, self.initial_rms, self._is_empty = measured, rms, False
-        if rms < self.best_rms:
-            self.best_rms, self._best_step, self.best_setpoint = rms, self.steps, setpoint.copy()
-        return rms
+    def add(self, visit: Visit) -> None:
+        """Note a setting and its reading."""
+        self.visits.append(visit)
+        if self.best is None or self._course.cost(visit.measured) < self.best_cost:
+            self.best, self._best_step = visit, self.steps
 
-    def see(self, measured: Measurement) -> float:
-        """Note a measurement that shall not count for the best setting; returns its RMS in mm."""
-        self.last, self.last_rms = measured, float(orbit_rms(measured.orbit_mm, measured.valid))
-        return self.last_rms
+    def measured_again(self, measured: Measurement) -> None:
+        """The newest reading is void: this one takes its place."""
+        self.visits[-1] = replace(self.visits[-1], measured=measured)
 
-    def forget_last(self) -> None:
-        """Where the machine is now has not been measured."""
-        n = len(self.last.valid)
-        self.last, self.last_rms = Measurement(np.full(n, math.nan), np.zeros(n, bool)), math.nan
+    def end_with(self, measured: Measurement | None) -> None:
+        """What the machine reads after a restore; None: it could not be read."""
+        self._final, self._is_final_known = measured, measured is not None
+
+    @property
+    def first_cost(self) -> float:
+        """Cost of the reading at the start."""
+        return self._course.cost(self.visits[0].measured)
+
+    @property
+    def best_cost(self) -> float:
+        """Smallest cost so far; infinite before the first reading."""
+        return math.inf if self.best is None else self._course.cost(self.best.measured)
+
+    @property
+    def last_cost(self) -> float:
+        """Cost of the newest reading."""
+        return self._course.cost(self.visits[-1].measured)
+
+    @property
+    def initial(self) -> Measurement | None:
+        """The first reading."""
+        return self.visits[0].measured if self.visits else None
+
+    @property
+    def final(self) -> Measurement | None:
+        """The newest reading; None where the machine has not been read since it was moved last."""
+        if self._final is not None or not self._is_final_known or not self.visits:
+            return self._final
+        return self.visits[-1].measured
 
     @property
     def has_gained(self) -> bool:
         """Whether any setting was better than the first."""
-        return self.best_rms < self.initial_rms
+        return self.best_cost < self.first_cost
 
     @property
     def is_better_than_first(self) -> bool:
-        """Whether the latest measurement is."""
-        return self.last_rms < self.initial_rms
+        """Whether the newest reading is."""
+        return self.last_cost < self.first_cost
 
-    def why_give_up(self, max_steps: int) -> str:
-        """A reason to end a run that is short of its target; empty while there is none."""
-        if self.steps >= max_steps:
-            return f"budget of {max_steps} steps spent"
-        if self.last_rms > WORSE_THAN_START * self.initial_rms and self.steps > 1:
-            return f"{self.last_rms:.2f} mm is worse than the {self.initial_rms:.2f} mm at the start"
-        if self.steps - self._best_step >= NO_GAIN_STEPS:
-            return f"no gain in {NO_GAIN_STEPS} steps"
-        return ""
+    def why_give_up(self) -> str:
+        """A reason to end a run that is short of its goal; empty while there is none."""
+        course = self._course
+        if self.steps >= course.max_steps:
+            return f"budget of {course.max_steps} steps spent"
+        return course.why_give_up(self.steps, self.last_cost, self.first_cost, self.steps - self._best_step)
+
+    def figures(self, measured: Measurement | None) -> Figures:
+        """What is reported of a reading; NaN where there is none."""
+        if measured is not None:
+            return self._course.figures(measured)
+        known = self.initial
+        return unknown([] if known is None else list(self._course.figures(known)))
+
+    def values(self, measured: Measurement | None) -> Measurement:
+        """A reading, or one that is not valid anywhere."""
+        if measured is not None:
+            return measured
+        n = 0 if self.initial is None else len(self.initial.values)
+        return Measurement(np.full(n, math.nan), np.zeros(n, bool))

@@ -4,6 +4,7 @@ Built once per run from the machine description (:func:`beamctl.wiring`), used b
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,23 @@ class OrbitView:
     setpoint_a: Array
 
 
-def limited_step(problem: OrbitProblem, setpoint_a: Array, change_a: Array) -> Array:
+class Limited(Protocol):
+    """What limits the knobs of a problem; A, shapes (k,)."""
+
+    @property
+    def lo_a(self) -> Array:
+        """Smallest setpoints."""
+
+    @property
+    def hi_a(self) -> Array:
+        """Largest setpoints."""
+
+    @property
+    def step_a(self) -> Array:
+        """Largest change in one step."""
+
+
+def limited_step(problem: Limited, setpoint_a: Array, change_a: Array) -> Array:
     """The part of a proposed change that step limit and setpoint limits allow.
 
     Args:

@@ -12,6 +12,9 @@ Array = NDArray[np.float64]
 
 ACCT, MFC1 = 0, 1
 """columns of a reading"""
+GO_BACK_NOISES = 2.0
+"""a run that ends within so many rms noises of its best reading stays where it is: the best of many noisy readings
+looks better than it is, and going back costs steps"""
 
 
 def transmission(reading_ma: Array, floor_ma: float) -> Array:

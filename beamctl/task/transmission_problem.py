@@ -26,7 +26,7 @@ class TransmissionProblem:
         noise_ma: rms noise of one combined reading.
         source_ma: proton current that the source is described with; the scale of all readings.
         max_steps: budget.
-        target_transmission: run ends early once confirmed; None: the whole budget is used.
+        target_transmission: goal that the end of a run is judged by; what is raised is the current.
     """
 
     task: str
@@ -40,7 +40,7 @@ class TransmissionProblem:
     noise_ma: float
     source_ma: float
     max_steps: int
-    target_transmission: float | None = None
+    target_transmission: float
 
     @property
     def n_knob(self) -> int:

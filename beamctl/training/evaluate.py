@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from beamctl.agent.base import Agent
+from beamctl.agent.base import OrbitAgent
 from beamctl.agent.least_squares import best_reachable_rms
 from beamctl.task.orbit import Array
 from beamctl.task.problem import OrbitProblem
@@ -71,7 +71,7 @@ class Evaluation:
 def evaluate(
     site: Site,
     problem: OrbitProblem,
-    agents: Mapping[str, Agent],
+    agents: Mapping[str, OrbitAgent],
     scenarios: Sequence[str],
     *,
     seed: int,

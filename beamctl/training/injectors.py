@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from beamctl.engine.simulated.injector import design_setting, knob_limits, rfq_parameters
+from beamctl.engine.simulated.injector import rfq_parameters
 from beamctl.engine.simulated.injector_batch import InjectorBatch, Population
 from beamctl.engine.simulated.injector_scenarios import find_injector_scenario
 from beamctl.machine.injector import InjectorDescription
+from beamctl.task.transmission_from_description import transmission_problem
 from beamctl.task.transmission_problem import TransmissionProblem
 from beamctl.training.transmission_presets import TransmissionPreset
-from simulators.diagnostics import median_noise_factor
 from simulators.survival import SurvivalTable, survival_table
 
 SELECTION_SEED = 20_230_514
@@ -23,27 +23,10 @@ SELECTION_SEED = 20_230_514
 _TRAIN, _STEPS, _REPORT, _SELECT = range(10, 14)
 
 
-def injector_problem(
-    machine: InjectorDescription, *, solenoids_only: bool = False, step_share: float | None = None, max_steps: int = 30
-) -> TransmissionProblem:
-    """The transmission task of an injector."""
-    lo, hi = knob_limits(machine)
-    k = 2 if solenoids_only else len(lo)
-    share = machine.lebt.supply.step_share.value if step_share is None else step_share
-    monitors = machine.monitors
-    return TransmissionProblem(
-        task="rfq-transmission",
-        knobs=tuple(knob.name for knob in machine.lebt.knobs[:k]),
-        slots=np.arange(k),
-        lo_a=lo[:k],
-        hi_a=hi[:k],
-        step_a=(share * (hi - lo))[:k],
-        optimum_a=design_setting(machine)[:k],
-        floor_ma=monitors.beam_floor.value,
-        noise_ma=monitors.noise.value * median_noise_factor(monitors.readings_per_step),
-        source_ma=machine.source.current.value,
-        max_steps=max_steps,
-    )
+def whole_problem(machine: InjectorDescription) -> TransmissionProblem:
+    """The task in which every knob of the injector takes part."""
+    name = max(machine.tasks, key=lambda task: len(machine.tasks[task].knobs))
+    return transmission_problem(machine, name)
 
 
 def survival(machine: InjectorDescription, folder: Path | None) -> SurvivalTable:
@@ -69,12 +52,16 @@ def step_limits(seed: int) -> np.random.Generator:
     return _rng(seed, _STEPS)
 
 
-def report_injectors(
-    machine: InjectorDescription, scenario: str, seed: int, n: int, *, fixed_orbit: bool = False
-) -> InjectorBatch:
-    """Machines that a report is made on, with the tracker behind the LEBT."""
-    population = Population(find_injector_scenario(machine, scenario), fixed_orbit=fixed_orbit)
+def report_injectors(machine: InjectorDescription, task: str, scenario: str, seed: int, n: int) -> InjectorBatch:
+    """Machines that a report on a task is made on, with the tracker behind the LEBT."""
+    population = Population(find_injector_scenario(machine, scenario), fixed_orbit=has_fixed_orbit(machine, task))
     return InjectorBatch(machine, [population], _rng(seed, _REPORT), n)
+
+
+def has_fixed_orbit(machine: InjectorDescription, task: str) -> bool:
+    """Whether correctors stay where they are found in a task."""
+    knobs = machine.tasks[task].knobs
+    return any(knob.name not in knobs for knob in machine.lebt.knobs)
 
 
 class FixedMachines:
@@ -87,16 +74,16 @@ class FixedMachines:
     """
 
     def __init__(self, machine: InjectorDescription, preset: TransmissionPreset, table: SurvivalTable) -> None:
-        self._sets = []
-        for fixed_orbit in (False, True):
-            population = Population(find_injector_scenario(machine, preset.scenario), fixed_orbit=fixed_orbit)
-            rng = _rng(SELECTION_SEED, _SELECT + fixed_orbit)
-            batch = InjectorBatch(machine, [population], rng, preset.selection_machines, table)
-            self._sets.append((batch, injector_problem(machine, solenoids_only=fixed_orbit)))
+        self._sets: dict[str, tuple[InjectorBatch, TransmissionProblem]] = {}
+        for branch, task in enumerate(machine.tasks, start=_SELECT):
+            scenario = find_injector_scenario(machine, preset.scenario)
+            population = Population(scenario, fixed_orbit=has_fixed_orbit(machine, task))
+            batch = InjectorBatch(machine, [population], _rng(SELECTION_SEED, branch), preset.selection_machines, table)
+            self._sets[task] = batch, transmission_problem(machine, task)
 
     def sets(self) -> Iterator[tuple[InjectorBatch, TransmissionProblem]]:
-        """Machines and problem with free orbit, then with fixed orbit."""
-        for batch, problem in self._sets:
+        """Machines and problem of each task of the injector."""
+        for batch, problem in self._sets.values():
             batch.restart(np.random.default_rng(SELECTION_SEED))
             yield batch, problem
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beamctl.agent.base import Agent
+from beamctl.agent.base import OrbitAgent
 from beamctl.engine.simulated.batch import MachineBatch
 from beamctl.task.encoding import first_history, next_history
 from beamctl.task.orbit import Array, Mask, is_confirmed, orbit_rms
@@ -29,7 +29,7 @@ class Rollout:
     final_setpoint_a: Array
 
 
-def rollout(agent: Agent, batch: MachineBatch, problem: OrbitProblem) -> Rollout:
+def rollout(agent: OrbitAgent, batch: MachineBatch, problem: OrbitProblem) -> Rollout:
     """Run until the target is confirmed or the budget is spent.
 
     A run stops by itself when two independent readings confirm the target. Rows that have stopped stay as they are.

@@ -4,47 +4,38 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from stable_baselines3 import SAC
 
 from beamctl.agent.manifest import Manifest, TrainingRecord
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.env.transmission_env import BatchedTransmissionEnv
 from beamctl.machine.injector import InjectorDescription
-from beamctl.training.export import MeanAction, export_transmission_agent
-from beamctl.training.injectors import FixedMachines, injector_problem, step_limits, survival, training_injectors
+from beamctl.training.export import MeanAction, export_transmission_agent, inference
+from beamctl.training.injectors import FixedMachines, step_limits, survival, training_injectors, whole_problem
 from beamctl.training.learner import Judge, Progress, TrainingResult, learn
+from beamctl.training.transmission_figures import transmission_figures
 from beamctl.training.transmission_presets import TransmissionPreset
 from beamctl.training.transmission_rollout import transmission_rollout
 from beamctl.training.vec_env import BatchVecEnv
 
-GOAL = 0.85
-"""transmission that counts as success"""
-EARLY_STEPS = 8
-"""after so many steps another method may take over"""
-
 
 @dataclass(frozen=True)
 class TransmissionLook:
-    """One look at the fixed machines, free and fixed orbit together unless said otherwise.
+    """One look at the fixed machines of all tasks of the injector together.
 
     Attributes:
         updates, cpu_s: when.
-        success: share of the machines that end with a transmission of 0.85 or more.
+        success: share of the machines that end at their task's transmission or above.
         eta: mean current behind the RFQ relative to the source, at the end.
-        eta_free, eta_fixed: the same of each orbit.
         eta_early: mean over the machines after 8 steps.
         worse: share of the machines that end below their start.
-        steps: median number of steps to a transmission of 0.85, machines that never reach it counted as budget.
+        steps: median number of steps until it is first reached, mean over the tasks.
     """
 
     updates: int
     cpu_s: float
     success: float
     eta: float
-    eta_free: float
-    eta_fixed: float
     eta_early: float
     worse: float
     steps: float
@@ -83,7 +74,7 @@ def train_transmission(
     """
     table = survival(machine, cache)
     batch = training_injectors(machine, preset, table, seed)
-    problem = replace(injector_problem(machine), max_steps=preset.episode_steps)
+    problem = replace(whole_problem(machine), max_steps=preset.episode_steps)
     env = BatchVecEnv(BatchedTransmissionEnv(batch, problem, preset.step_share, step_limits(seed)))
 
     def export(model: SAC, record: TrainingRecord) -> Manifest:
@@ -94,7 +85,7 @@ def train_transmission(
 
 
 def transmission_judge(fixed: FixedMachines) -> Judge[TransmissionLook]:
-    """Judges checkpoints on fixed machines with free and with fixed orbit."""
+    """Judges checkpoints on fixed machines."""
 
     def judge(model: SAC, updates: int, cpu_s: float) -> TransmissionLook:
         return look_at(policy_agent(model), fixed, updates, cpu_s)
@@ -106,35 +97,16 @@ def look_at(
     agent: TransmissionPolicyAgent, fixed: FixedMachines, updates: int = 0, cpu_s: float = 0.0
 ) -> TransmissionLook:
     """Run an agent on the fixed machines."""
-    ends, early, reached, steps, worse = [], [], [], [], []
+    rows = []
     for batch, problem in fixed.sets():
         agent.start(problem)
         ran = transmission_rollout(agent, batch, problem)
-        eta, good = ran.eta, ran.true_transmission(problem.floor_ma) >= GOAL
-        ends.append(eta[:, -1])
-        early.append(eta[:, min(EARLY_STEPS, problem.max_steps)])
-        reached.append(good[:, -1])
-        steps.append(np.where(good.any(axis=1), good.argmax(axis=1), problem.max_steps))
-        worse.append(eta[:, -1] < eta[:, 0])
-    return TransmissionLook(
-        updates=updates,
-        cpu_s=cpu_s,
-        success=float(np.mean(reached)),
-        eta=float(np.mean(ends)),
-        eta_free=float(np.mean(ends[0])),
-        eta_fixed=float(np.mean(ends[1])),
-        eta_early=float(np.mean(early)),
-        worse=float(np.mean(worse)),
-        steps=float(np.median(steps)),
-    )
+        found = transmission_figures(ran, np.ones(len(batch)), problem)
+        rows.append((found.reached, found.eta, found.early_of_best, found.worse, found.steps))
+    success, eta, eta_early, worse, steps = np.mean(rows, axis=0)
+    return TransmissionLook(updates, cpu_s, float(success), float(eta), float(eta_early), float(worse), float(steps))
 
 
 def policy_agent(model: SAC) -> TransmissionPolicyAgent:
     """The model's present policy as an agent, run by torch."""
-    module = MeanAction(model).eval()
-
-    def infer(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            return np.asarray(module(torch.as_tensor(observation)).numpy())
-
-    return TransmissionPolicyAgent("in training", infer)
+    return TransmissionPolicyAgent("in training", inference(MeanAction(model).eval()))

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beamctl.agent.transmission_policy import TransmissionPolicyAgent
+from beamctl.agent.base import TransmissionAgent
 from beamctl.engine.simulated.injector_batch import InjectorBatch
+from beamctl.task.problem import limited_step
 from beamctl.task.transmission import MFC1, Array, transmission
 from beamctl.task.transmission_problem import TransmissionProblem, TransmissionView
 
@@ -37,7 +38,7 @@ class TransmissionRollout:
 
 
 def transmission_rollout(
-    agent: TransmissionPolicyAgent, batch: InjectorBatch, problem: TransmissionProblem
+    agent: TransmissionAgent, batch: InjectorBatch, problem: TransmissionProblem
 ) -> TransmissionRollout:
     """Take the whole budget of steps.
 
@@ -56,9 +57,8 @@ def transmission_rollout(
             view = TransmissionView(
                 readback[:, :t][..., slots], reading[:, :t], setpoint[:, t - 1][:, slots], steps - t + 1
             )
-            change = np.clip(agent.propose(view), -problem.step_a, problem.step_a)
+            moved = limited_step(problem, setpoint[:, t - 1][:, slots], agent.propose(view))
             setpoint[:, t] = setpoint[:, t - 1]
-            moved = np.clip(setpoint[:, t - 1][:, slots] + change, problem.lo_a, problem.hi_a)
             setpoint[:, t, slots] = moved
         reading[:, t], true[:, t] = batch.read_with_truth_ma(setpoint[:, t])
         readback[:, t] = batch.readback_a(setpoint[:, t])

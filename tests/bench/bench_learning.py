@@ -5,7 +5,6 @@ shipped agent on 1000 machines per module and scenario that no training and no s
 """
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from beamctl.machine.loader import load_ion, load_machine
@@ -14,7 +13,9 @@ from beamctl.training.evaluate import Evaluation, evaluate
 from beamctl.training.machines import Site
 from beamctl.training.presets import AS_PUBLISHED, FAST, Preset
 from beamctl.training.train import train
-from beamctl.wiring import DEFAULT_AGENT, Deployment
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.kit import Choice
+from beamctl.wiring.orbit import DEFAULT_AGENT
 
 SEEDS = (0, 1, 2)
 MACHINES = 1000
@@ -46,10 +47,10 @@ def as_published() -> None:
 
 
 def _judge(ion: str, task: str, scenarios: tuple[str, ...], target: float, **options: bool) -> Evaluation:
-    d = Deployment(Settings(ion=ion))
-    agents = {"tbsac": d.agent("tbsac", DEFAULT_AGENT, task)}
-    problem = replace(d.problem(task), target_mm=target)
-    return evaluate(d.site(), problem, agents, scenarios, seed=REPORT_SEED, machines=MACHINES, **options)
+    kit = Deployment(Settings(ion=ion)).orbit(task)
+    agents = {"tbsac": kit.agent()}
+    problem = kit.problem(Choice(target=target))
+    return evaluate(kit.site(), problem, agents, scenarios, seed=REPORT_SEED, machines=MACHINES, **options)
 
 
 def judge_agent() -> None:

@@ -11,13 +11,17 @@ from statistics import median
 
 import numpy as np
 
-from beamctl.cli.demo import soft_ioc
+from beamctl.cli.soft_machine import soft_ioc
 from beamctl.engine.base import Reading
 from beamctl.engine.clock import MonotonicClock
 from beamctl.run.events import Event, Stepped
+from beamctl.run.orbit_course import OrbitCourse
+from beamctl.run.session import TuningRun
 from beamctl.settings import Settings
 from beamctl.task.problem import OrbitProblem, OrbitView
-from beamctl.wiring import DEFAULT_AGENT, Deployment, epics_engine
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.engines import epics_engine
+from beamctl.wiring.kit import Choice
 
 STEPS = 30
 BAR_MS = 20.0
@@ -93,11 +97,12 @@ def main() -> None:
         if isinstance(event, Stepped):
             marks.append((time.perf_counter(), watch.waited_s))
 
-    with soft_ioc(d, "err5", 7):
+    with soft_ioc(d.settings, "err5", 7):
         engine = WatchedEngine(epics_engine(), watch)
         try:
-            problem = d.problem("cm1-orbit", 0.01, STEPS)
-            d.run(engine, problem, RestlessAgent(d.agent("tbsac", DEFAULT_AGENT, "cm1-orbit")), note).execute()
+            kit = d.orbit("cm1-orbit")
+            course = OrbitCourse(kit.problem(Choice(target=0.01, max_steps=STEPS)), RestlessAgent(kit.agent()))
+            TuningRun(engine, kit.layout(), course, note).execute()
         finally:
             engine.close()
     own = [1e3 * ((b[0] - a[0]) - (b[1] - a[1])) for a, b in pairwise(marks[1:])]

@@ -189,48 +189,40 @@ class IocRig(Rig):
         return prefix, self._start_ioc([sys.executable, str(IOCS / self._script), prefix])
 
 
+class FencedRig(IocRig):
+    """Fences of the base IOC in front of its setpoints, wider than the limits of the records themselves."""
+
+    def make_engine(self) -> Engine:
+        from beamctl.engine.fenced import FencedEngine
+        from beamctl.engine.layout import Fence
+
+        pvs = (*self.pvs.setpoints, self.pvs.slow, self.pvs.held, self.pvs.refusing)
+        clock = self.pvs.heartbeat.replace("HEARTBEAT", "Clock")
+        fences = {pv: Fence(f"{pv}:FENCE:Request", f"{pv}:FENCE:Acknowledge", clock) for pv in pvs}
+        return FencedEngine(super().make_engine(), fences, readback_timeout_s=2 * self.impatience_s)
+
+
 class SimulatedRig(Rig):
-    """The in-process engine in front of the simulated plant."""
+    """The in-process engine in front of a simulated plant."""
 
     implementation = "beamctl.engine.simulated.engine"
-    limits = (-74.0, 74.0)
-    altered_value = 99.0
     readback_tolerance = 0.3
-    text = "CAFE2-SIMULATED"
     host = "in process"
 
     def __init__(self) -> None:
         self._plant = None
         self._faults = None
 
+    @abstractmethod
+    def _make_plant(self):
+        """The plant, its PVs and a writable one besides."""
+
     def revive(self) -> None:
         if self._plant is not None:
             return
         from beamctl.engine.simulated.engine import Faults
-        from beamctl.engine.simulated.plant import Plant
-        from beamctl.machine.loader import load_ion, load_machine
 
-        machine = load_machine("cafe2")
-        ion = load_ion(machine.ion)
-        self._plant = Plant(machine, (ion, ion), "err5", seed=1)
-        correctors = machine.sections["cm1"].correctors
-        bpms = machine.sections["cm1"].bpms
-        setpoints = tuple(c.setpoint for c in correctors[:3])
-        self.pvs = Pvs(
-            setpoints=setpoints,
-            altering=setpoints[0],
-            unlimited=machine.permit,
-            refusing=correctors[3].setpoint,
-            readonly=correctors[0].readback,
-            text=machine.identity.pv,
-            scanned=bpms[0].x,
-            heartbeat=machine.heartbeat.pv,
-            invalid=bpms[1].x,
-            slow=correctors[4].setpoint,
-            slow_readback=correctors[4].readback,
-            held=correctors[5].setpoint,
-        )
-        self._neighbour = correctors[6].setpoint
+        self._plant, self.pvs, self._neighbour = self._make_plant()
         self._faults = Faults(refusing={self.pvs.refusing}, invalid={self.pvs.invalid})
 
     def make_engine(self) -> Engine:
@@ -264,10 +256,76 @@ class SimulatedRig(Rig):
         self._faults.lost.add(self._neighbour)
 
 
+class LinacRig(SimulatedRig):
+    """Cryomodules."""
+
+    limits = (-74.0, 74.0)
+    altered_value = 99.0
+    text = "CAFE2-SIMULATED"
+
+    def _make_plant(self):
+        from beamctl.engine.simulated.factory import make_plant
+        from beamctl.machine.loader import load_linac
+
+        machine = load_linac("cafe2")
+        correctors = machine.sections["cm1"].correctors
+        bpms = machine.sections["cm1"].bpms
+        setpoints = tuple(c.setpoint for c in correctors[:3])
+        pvs = Pvs(
+            setpoints=setpoints,
+            altering=setpoints[0],
+            unlimited=machine.permit,
+            refusing=correctors[3].setpoint,
+            readonly=correctors[0].readback,
+            text=machine.identity.pv,
+            scanned=bpms[0].x,
+            heartbeat=machine.heartbeat.pv,
+            invalid=bpms[1].x,
+            slow=correctors[4].setpoint,
+            slow_readback=correctors[4].readback,
+            held=correctors[5].setpoint,
+        )
+        return make_plant([machine], None, ["err5"], seed=1), pvs, correctors[6].setpoint
+
+
+class InjectorRig(SimulatedRig):
+    """The injector, in one plant with a linac."""
+
+    limits = (-50.0, 50.0)
+    altered_value = 60.0
+    text = "LPI-SIMULATED"
+
+    def _make_plant(self):
+        from beamctl.engine.simulated.factory import make_plant
+        from beamctl.machine.loader import load_injector, load_linac
+
+        machine, linac = load_injector("lpi"), load_linac("cafe2")
+        (_, second, *correctors), monitors = machine.lebt.knobs, machine.monitors
+        setpoints = tuple(c.setpoint for c in correctors[:3])
+        neighbour, held = (c.setpoint for c in linac.sections["cm1"].correctors[:2])
+        pvs = Pvs(
+            setpoints=setpoints,
+            altering=setpoints[0],
+            unlimited=machine.permit,
+            refusing=second.setpoint,
+            readonly=correctors[0].readback,
+            text=machine.identity.pv,
+            scanned=monitors.acct,
+            heartbeat=machine.heartbeat.pv,
+            invalid=monitors.mfc1,
+            slow=correctors[3].setpoint,
+            slow_readback=correctors[3].readback,
+            held=held,
+        )
+        return make_plant([linac, machine], None, ["err5", "nominal"], seed=1), pvs, neighbour
+
+
 RIGS: dict[str, Callable[[Callable], Rig]] = {
     "base": lambda start_ioc: IocRig("base_ioc.py", start_ioc),
+    "fenced": lambda start_ioc: FencedRig("base_ioc.py", start_ioc),
     "caproto": lambda start_ioc: IocRig("caproto_ioc.py", start_ioc),
-    "simulated": lambda _: SimulatedRig(),
+    "simulated": lambda _: LinacRig(),
+    "simulated injector": lambda _: InjectorRig(),
 }
 
 

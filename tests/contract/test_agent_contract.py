@@ -15,7 +15,9 @@ from beamctl.task.orbit import orbit_rms
 from beamctl.task.problem import OrbitView, limited_step
 from beamctl.training.machines import report_batch
 from beamctl.training.rollout import rollout
-from beamctl.wiring import ALGORITHMS, DEFAULT_AGENT, Deployment
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.kit import Choice
+from beamctl.wiring.orbit import DEFAULT_AGENT
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ N = 30
 """machines of each set"""
 
 
-def test_every_algorithm_has_a_case():
-    assert set(CASES) == set(ALGORITHMS)
+def test_every_algorithm_has_a_case(deployment):
+    assert set(CASES) == set(deployment.orbit("cm1-orbit").algorithms)
 
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory):
-    return Deployment(Settings(machine="cafe2", ion=None, prefix="", agents=tmp_path_factory.mktemp("agents")))
+    return Deployment(Settings(machine=("cafe2",), ion=None, prefix="", agents=tmp_path_factory.mktemp("agents")))
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -61,12 +63,12 @@ def algorithm(request):
 
 @pytest.fixture(scope="module")
 def agent(deployment, algorithm):
-    return deployment.agent(algorithm, DEFAULT_AGENT, "cm1-orbit")
+    return deployment.orbit("cm1-orbit").agent(Choice(algorithm))
 
 
 @pytest.fixture(scope="module")
 def problem(deployment):
-    return deployment.problem("cm1-orbit")
+    return deployment.orbit("cm1-orbit").problem()
 
 
 def make_view(problem, n=12, seed=0, size_mm=2.0):
@@ -89,7 +91,7 @@ class TestProposals:
     @pytest.mark.parametrize("task", TASKS)
     @pytest.mark.parametrize("size_mm", [0.0, 1e-3, 1.0, 15.0])
     def test_are_finite_and_one_per_corrector(self, agent, deployment, task, size_mm):
-        problem = deployment.problem(task)
+        problem = deployment.orbit(task).problem()
         agent.start(problem)
         for n in (1, 7):
             view = make_view(problem, n, size_mm=size_mm)
@@ -137,7 +139,7 @@ class TestProposals:
     def test_an_agent_may_start_on_another_task(self, agent, deployment, problem):
         agent.start(problem)
         first = agent.propose(make_view(problem))
-        other = deployment.problem("cm2-orbit")
+        other = deployment.orbit("cm2-orbit").problem()
         agent.start(other)
         assert agent.propose(make_view(other)).shape == (12, 8)
         agent.start(problem)
@@ -161,7 +163,7 @@ class TestDeadBpm:
         )
 
     def test_the_orbit_at_the_others_still_falls(self, agent, algorithm, deployment, problem):
-        batch = report_batch(deployment.site(), "cm1-orbit", "dead", 3, N)
+        batch = report_batch(deployment.orbit("cm1-orbit").site(), "cm1-orbit", "dead", 3, N)
         agent.start(problem)
         result = rollout(agent, batch, problem)
         assert result.final_true.mean() < CASES[algorithm].dead_final_mm
@@ -171,8 +173,8 @@ class TestDeadBpm:
 class TestTuning:
     @pytest.mark.parametrize("task", TASKS)
     def test_machines_as_published_are_corrected(self, agent, algorithm, deployment, task):
-        batch = report_batch(deployment.site(), task, "published", 3, N)
-        problem = deployment.problem(task)
+        batch = report_batch(deployment.orbit("cm1-orbit").site(), task, "published", 3, N)
+        problem = deployment.orbit(task).problem()
         agent.start(problem)
         result = rollout(agent, batch, problem)
         assert (result.reached & (result.final_true < 0.5)).mean() >= CASES[algorithm].success
@@ -180,7 +182,7 @@ class TestTuning:
         assert np.all((result.final_true < result.initial_true) | (result.initial_true < 0.5))
 
     def test_nobody_is_better_than_the_best_that_any_setting_reaches(self, agent, deployment, problem):
-        batch = report_batch(deployment.site(), "cm1-orbit", "mis6", 3, 20)
+        batch = report_batch(deployment.orbit("cm1-orbit").site(), "cm1-orbit", "mis6", 3, 20)
         patient = replace(problem, target_mm=1e-9, max_steps=10)
         agent.start(patient)
         result = rollout(agent, batch, patient)
@@ -190,7 +192,7 @@ class TestTuning:
         assert np.all((problem.lo_a <= result.final_setpoint_a) & (result.final_setpoint_a <= problem.hi_a))
 
     def test_nominal_machines_with_noise_and_offsets(self, agent, algorithm, deployment, problem):
-        batch = report_batch(deployment.site(), "cm1-orbit", "nominal", 4, N)
+        batch = report_batch(deployment.orbit("cm1-orbit").site(), "cm1-orbit", "nominal", 4, N)
         agent.start(problem)
         result = rollout(agent, batch, problem)
         assert result.reached.mean() >= CASES[algorithm].success
@@ -199,7 +201,7 @@ class TestTuning:
         assert result.steps[result.reached].max() <= problem.max_steps
 
     def test_no_step_is_taken_where_the_target_is_already_met(self, agent, deployment, problem):
-        batch = report_batch(deployment.site(), "cm1-orbit", "ideal", 3, 5)
+        batch = report_batch(deployment.orbit("cm1-orbit").site(), "cm1-orbit", "ideal", 3, 5)
         agent.start(problem)
         result = rollout(agent, batch, problem)
         assert result.reached.all()

@@ -13,12 +13,14 @@ from beamctl.agent.least_squares import SvdAgent
 from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.layout import section_layout
 from beamctl.engine.simulated.batch import MachineBatch
-from beamctl.engine.simulated.channels import Role, machine_channels
+from beamctl.engine.simulated.channel import Role
+from beamctl.engine.simulated.channels import machine_channels
 from beamctl.engine.simulated.engine import SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.engine.simulated.scenarios import find_scenario
 from beamctl.env.batched_env import BatchedOrbitEnv
 from beamctl.env.tuning_env import TuningEnv
+from beamctl.machine.description import MachineDescription
 from beamctl.machine.loader import find_task, known_machines, load_ion, load_machine
 from beamctl.task.encoding import SLOTS, Normalisation
 from beamctl.task.from_description import orbit_problem, task_correctors
@@ -26,7 +28,7 @@ from beamctl.task.problem import OrbitView
 from beamctl.training.machines import Site, task_pool
 from beamctl.training.rollout import rollout
 
-MACHINES = {name: load_machine(name) for name in known_machines()}
+MACHINES = {m.name: m for m in map(load_machine, known_machines()) if isinstance(m, MachineDescription)}
 ALL_TASKS = [(machine, task) for machine, description in MACHINES.items() for task in description.tasks]
 CAFE2 = MACHINES["cafe2"]
 ION = load_ion(CAFE2.ion)
@@ -106,7 +108,7 @@ class ThisMachine(MachineBatch):
 
 def both_paths(task, kind, seed, *, scenario="published", readings=3, **changes):
     """The same machine behind the live path and behind the training path."""
-    plant = Plant(CAFE2, (ION, ION), scenario, seed)
+    plant = LinacPlant(CAFE2, (ION, ION), scenario, seed)
     layout = replace(section_layout(CAFE2, find_task(CAFE2, task)), readings=readings)
     engine, problem = SimulatedEngine(plant), orbit_problem(CAFE2, ION, ION, task)
     problem = replace(problem, step_a=np.full(problem.n_corrector, 3.7), **changes)

@@ -12,12 +12,13 @@ import pytest
 
 from beamctl.agent.least_squares import BoxLeastSquaresAgent
 from beamctl.engine.guarded import GuardedSection
-from beamctl.engine.simulated.channels import Role
+from beamctl.engine.simulated.channel import Role
 from beamctl.engine.simulated.engine import Faults, SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
-from beamctl.run.session import OrbitRun
+from beamctl.engine.simulated.linac_plant import LinacPlant
+from beamctl.run.orbit_course import OrbitCourse
+from beamctl.run.session import TuningRun
 from beamctl.settings import Settings
-from beamctl.wiring import Deployment
+from beamctl.wiring.deployment import Deployment
 
 D = Deployment(Settings())
 SCENARIO, SEED = "err5", 3
@@ -86,9 +87,10 @@ class Rig:
 
     def __init__(self, task: str = "cm1-orbit", scenario: str = SCENARIO, seed: int = SEED) -> None:
         self.faults = Faults()
-        self.plant = Plant(D.machine, (D.design, D.ion), scenario, seed)
-        names = list(D.machine.sections)
-        for behind in names[names.index(D.task(task).section) + 1 :]:
+        kit = D.orbit(task)
+        self.plant = LinacPlant(kit.machine, (kit.design, kit.ion), scenario, seed)
+        names = list(kit.machine.sections)
+        for behind in names[names.index(kit.task.section) + 1 :]:
             del self.plant.sections[behind]  # nobody looks at them
         self._sound_put = self.plant.put
         self.plant.put = self._logged_put
@@ -97,8 +99,8 @@ class Rig:
         inner = SimulatedEngine(self.plant, self.faults)
         self.clock = inner.clock = EventfulClock(inner.clock)
         self.engine = WatchedEngine(inner)
-        self.layout = D.layout(task)
-        self.problem = D.problem(task)
+        self.layout = kit.layout()
+        self.problem = kit.problem()
         self.knobs = self.layout.knobs
         self.start = {k.setpoint: float(self.plant.setpoint(k.setpoint)) for k in self.knobs}
         self.events: list[object] = []
@@ -135,16 +137,15 @@ class Rig:
         guard.arm()
         return guard
 
-    def run(self, agent=None, **problem) -> OrbitRun:
+    def run(self, agent=None, **problem) -> TuningRun:
         """A run; events go to ``events`` and then to ``on_event``."""
 
         def listen(event: object) -> None:
             self.events.append(event)
             self.on_event(event)
 
-        return OrbitRun(
-            self.engine, self.layout, replace(self.problem, **problem), agent or BoxLeastSquaresAgent(), listen
-        )
+        course = OrbitCourse(replace(self.problem, **problem), agent or BoxLeastSquaresAgent())
+        return TuningRun(self.engine, self.layout, course, listen)
 
     def off(self) -> set[str]:
         """Setpoints that do not hold what they held at the start, or whose supplies are elsewhere."""

@@ -15,6 +15,7 @@ from beamctl.engine.setpoints import WRITE_TIMEOUT_S
 from beamctl.errors import (
     ChannelConnectionError,
     EngineError,
+    ForeignWriteError,
     PermitLostError,
     ReadbackMismatchError,
     RunAbortedError,
@@ -453,7 +454,7 @@ class TestForeignWrites:
         guard.move(moved(rig, 1.0))
         sent = len(rig.puts)
         rig.foreign(pv, 33.0)
-        with pytest.raises(WriteFailedError, match=f"someone else moved: {pv}"):
+        with pytest.raises(ForeignWriteError, match=f"someone else moved: {pv}"):
             guard.move(moved(rig, 2.0))
         assert len(rig.puts) == sent
         report = guard.restore()
@@ -467,7 +468,7 @@ class TestForeignWrites:
         guard.move(moved(rig, 1.0))
         guard.move(moved(rig, 2.0))
         rig.foreign(pv, float(moved(rig, 1.0)[2]))
-        with pytest.raises(WriteFailedError, match=f"someone else moved: {pv}"):
+        with pytest.raises(ForeignWriteError, match=f"someone else moved: {pv}"):
             guard.move(moved(rig, 3.0))
         assert outcomes(guard.restore())[pv] is RestoreOutcome.FOREIGN
 
@@ -480,7 +481,7 @@ class TestForeignWrites:
             rig.clock.after(0.5, lambda: rig.foreign(pv, 33.0))
 
         rig.on_put = interfere
-        with pytest.raises(WriteFailedError, match=pv):
+        with pytest.raises(ForeignWriteError, match=pv):
             guard.move(moved(rig, 10.0))
         report = guard.restore()
         assert {pv for pv, o in outcomes(report).items() if o is RestoreOutcome.FOREIGN} == {pv} == rig.off()
@@ -489,7 +490,7 @@ class TestForeignWrites:
         guard, pv = rig.armed(), rig.knobs[2].setpoint
         guard.move(moved(rig, 1.0))
         rig.clock.after(0.2, lambda: rig.foreign(pv, 33.0))
-        with pytest.raises(WriteFailedError, match=f"someone else moved: {pv}"):
+        with pytest.raises(ForeignWriteError, match=f"someone else moved: {pv}"):
             guard.measure()
 
     def test_while_restoring(self, rig, moved):

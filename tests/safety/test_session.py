@@ -23,7 +23,7 @@ from beamctl.errors import (
     StaleReadingError,
 )
 from beamctl.run.events import Advice, Armed, Held, Outcome, Restored, Stepped
-from beamctl.run.progress import NO_GAIN_STEPS
+from beamctl.run.orbit_course import NO_GAIN_STEPS
 
 ROOT = Path(__file__).parents[3]
 WHEN = ["before", "after"]
@@ -66,7 +66,7 @@ class TestReached:
         rig = make_rig(task, scenario)
         result = rig.run(agent()).execute()
         assert result.outcome is Outcome.REACHED, result.reason
-        assert result.final_rms_mm < rig.problem.target_mm < result.initial_rms_mm
+        assert result.final["rms_mm"] < rig.problem.target_mm < result.initial["rms_mm"]
         assert not result.restored
         assert result.writes == len(rig.puts) > 0
         assert rig.breaches() == []
@@ -78,8 +78,8 @@ class TestReached:
         assert isinstance(rig.events[0], Armed)
         assert [s.step for s in steps] == [0, *range(result.steps + 1)]
         assert steps[1].note == "first trend move"
-        assert steps[0].rms_mm == result.initial_rms_mm
-        assert steps[-1].rms_mm == result.final_rms_mm
+        assert steps[0].figures["rms_mm"] == result.initial["rms_mm"]
+        assert steps[-1].figures["rms_mm"] == result.final["rms_mm"]
 
     def test_two_measurements_confirm(self, rig, monkeypatch):
         """One lucky reading does not end a run."""
@@ -91,7 +91,7 @@ class TestReached:
             measured = sound()
             if len(of(rig, Stepped)) == 1 and not lucky:
                 lucky.append(True)
-                return type(measured)(0.0 * measured.orbit_mm, measured.valid)
+                return type(measured)(0.0 * measured.values, measured.valid)
             return measured
 
         monkeypatch.setattr(guard.reader, "measure", measure)
@@ -135,7 +135,7 @@ class TestAdvise:
         assert rig.puts == []
         assert of(rig, Advice) == [advice]
         assert np.abs(advice.proposed_a - advice.setpoint_a).max() <= rig.knobs[0].step
-        assert advice.predicted_rms_mm < advice.rms_mm
+        assert advice.predicted["rms_mm"] < advice.figures["rms_mm"]
 
     def test_nor_with_a_bad_agent(self, rig, proposer):
         for proposal in ([[math.nan] * 10], [[1.0] * 9], None):
@@ -156,7 +156,7 @@ class TestRefusal:
 
     def test_too_few_bpms(self, rig):
         rig.faults.invalid |= set(rig.layout.channels[:6])
-        with pytest.raises(StaleReadingError, match="only 4 of 10 BPM channels"):
+        with pytest.raises(StaleReadingError, match="only 4 of 10 channels"):
             rig.run().execute()
 
     def test_missing_pvs(self, rig):
@@ -187,7 +187,7 @@ class TestAgents:
             assert is_restored(rig, result)
         else:
             assert result.outcome in (Outcome.REACHED, Outcome.NOT_REACHED)
-            assert result.final_rms_mm < result.initial_rms_mm
+            assert result.final["rms_mm"] < result.initial["rms_mm"]
         return result
 
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -283,13 +283,13 @@ class TestEnds:
             return (0.3 if len(calls) == 1 else -0.1) * good.propose(view)
 
         result = rig.run(proposer(propose), max_steps=4, target_mm=0.01).execute()
-        best = min(of(rig, Stepped)[:-1], key=lambda s: s.rms_mm)
+        best = min(of(rig, Stepped)[:-1], key=lambda s: s.figures["rms_mm"])
         assert result.outcome is Outcome.NOT_REACHED
         assert "budget of 4 steps spent; best setting kept" in result.reason
         assert best.step == 1
         held = [rig.plant.setpoint(k.setpoint) for k in rig.knobs]
         assert np.allclose(held, best.setpoint_a, atol=1e-3)
-        assert result.final_rms_mm == of(rig, Stepped)[-1].rms_mm
+        assert result.final["rms_mm"] == of(rig, Stepped)[-1].figures["rms_mm"]
         assert not result.restored
         assert rig.breaches() == []
 
@@ -299,12 +299,12 @@ class TestEnds:
         result = rig.run(proposer(lambda view: -good.propose(view)), max_steps=2).execute()
         if result.restored:
             assert is_restored(rig, result)
-            assert abs(result.final_rms_mm - result.initial_rms_mm) < 0.2, "measured after the restore"
+            assert abs(result.final["rms_mm"] - result.initial["rms_mm"]) < 0.2, "measured after the restore"
 
     def test_a_target_that_cannot_be_reached(self, rig):
         result = rig.run(target_mm=0.011).execute()
         assert result.outcome is Outcome.NOT_REACHED
-        assert result.final_rms_mm < result.initial_rms_mm
+        assert result.final["rms_mm"] < result.initial["rms_mm"]
         assert rig.breaches() == []
 
 
@@ -485,7 +485,7 @@ class TestFailures:
         assert result.outcome is Outcome.FAILED
         assert not result.restored
         assert {line.outcome for line in result.restore} == {RestoreOutcome.FAILED}
-        assert math.isnan(result.final_rms_mm), "nobody has measured"
+        assert math.isnan(result.final["rms_mm"]), "nobody has measured"
 
     def test_a_listener_that_fails_is_told_no_more(self, rig):
         """Nothing depends on who watches."""

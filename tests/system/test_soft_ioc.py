@@ -6,7 +6,8 @@ import statistics
 import pytest
 
 from beamctl.engine.base import Severity
-from beamctl.engine.simulated.channels import Role, machine_channels
+from beamctl.engine.simulated.channel import Role
+from beamctl.engine.simulated.channels import machine_channels
 from beamctl.machine.loader import load_machine
 
 pytestmark = pytest.mark.system

@@ -14,9 +14,10 @@ import pytest
 
 from beamctl.engine.base import Outcome
 from beamctl.engine.epics.engine import EpicsEngine
+from beamctl.engine.simulated.injector_scenarios import injector_scenarios
 from beamctl.engine.simulated.scenarios import scenarios
 from beamctl.errors import ChannelConnectionError
-from beamctl.machine.loader import load_machine
+from beamctl.machine.loader import load_injector, load_machine
 
 pytestmark = pytest.mark.system
 
@@ -28,13 +29,13 @@ PATIENCE_S = 60.0
 
 FAILING_IOC = """
 import sys
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from ioc.__main__ import app
-sound, shots = Plant.shot, iter(range(3))
+sound, shots = LinacPlant.shot, iter(range(3))
 def shot(self):
     next(shots)
     return sound(self)
-Plant.shot = shot
+LinacPlant.shot = shot
 app(["--die-with-parent", "--port", "0"])
 """
 PARENT = """
@@ -46,11 +47,9 @@ for line in ioc.stdout:
 LOADED = """
 import sys
 import ioc.__main__, ioc.server, ioc.plant_clock, ioc.records
-from beamctl.engine.simulated.plant import Plant
-from beamctl.machine.loader import load_ion, load_machine
-machine = load_machine("cafe2")
-ion = load_ion(machine.ion)
-Plant(machine, (ion, ion), "err5", 1).shot()
+from beamctl.engine.simulated.factory import make_plant
+from beamctl.machine.loader import load_machine
+make_plant([load_machine("cafe2")], None, ["err5"], 1).shot()
 print(" ".join(sys.modules))
 """
 
@@ -149,6 +148,9 @@ def test_a_port_in_use_is_refused(start):
         (["--machine", "bad"], r"unknown machine 'bad'; known: .*cafe2"),
         (["--ion", "bad"], r"unknown ion 'bad'; known: .*40Ar12\+"),
         (["--without", "HCM1_PS:DCH_01:Iset"], r"unknown PV .*HCM1_PS:DCH_01:ISet"),
+        (["--machine", "lpi", "--scenario", "err5"], r"unknown scenario 'err5'; known: dark, ideal, nominal"),
+        (["--scenario", "lpi=nominal"], r"unknown machine 'lpi'; known: cafe2"),
+        (["--machine", "lpi", "--machine", "lpi"], r"machine 'lpi' is given 2 times"),
         (["--interface", "eth0"], r"'eth0' is not an IPv4 address"),
     ],
 )
@@ -161,7 +163,7 @@ def test_what_it_does_not_know_it_refuses_with_what_it_does(options, message):
 
 def test_help_names_every_scenario_and_option():
     text = run("--help", command=[sys.executable, "-m", "ioc"]).stdout
-    for name in scenarios(MACHINE):
+    for name in {*scenarios(MACHINE), *injector_scenarios(load_injector("lpi"))}:
         assert re.search(rf"\b{name}\b", text)
     for option in ("machine", "ion", "seed", "prefix", "port", "interface", "speed", "without"):
         assert f"--{option}" in text

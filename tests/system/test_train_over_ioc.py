@@ -10,11 +10,12 @@ import pytest
 
 from beamctl.agent.registry import AgentFolder, load_agent
 from beamctl.engine.simulated.engine import SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.errors import NotSimulatedError
 from beamctl.settings import Settings
 from beamctl.training.presets import FAST
-from beamctl.wiring import Deployment, simulated_environment
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.engines import simulated_environment
 
 pytestmark = pytest.mark.system
 
@@ -26,13 +27,13 @@ PRESET = replace(FAST, readings=1)
 
 def make_environments(ioc, engine):
     """The same machine twice: over Channel Access, and in process."""
-    over_ca = Deployment(Settings(prefix=ioc.prefix))
-    in_process = Deployment(Settings())
+    over_ca = Deployment(Settings(prefix=ioc.prefix)).orbit("cm1-orbit")
+    in_process = Deployment(Settings()).orbit("cm1-orbit")
     ions = (in_process.design, in_process.ion)
-    plant = Plant(in_process.machine, ions, SCENARIO, SEED)
+    plant = LinacPlant(in_process.machine, ions, SCENARIO, SEED)
     return (
-        simulated_environment(over_ca, engine, "cm1-orbit", PRESET),
-        simulated_environment(in_process, SimulatedEngine(plant), "cm1-orbit", PRESET),
+        simulated_environment(over_ca, engine, PRESET, 5.0),
+        simulated_environment(in_process, SimulatedEngine(plant), PRESET, 5.0),
     )
 
 
@@ -83,13 +84,13 @@ def test_the_command_trains_and_exports(start_soft_ioc, tmp_path):
 
 
 def test_a_machine_that_does_not_say_it_is_simulated_is_refused():
-    d = Deployment(Settings())
-    plant = Plant(d.machine, (d.design, d.ion), SCENARIO, SEED)
+    d = Deployment(Settings()).orbit("cm1-orbit")
+    plant = LinacPlant(d.machine, (d.design, d.ion), SCENARIO, SEED)
     puts = []
     plant.put = lambda pv, value: puts.append((pv, value))
     plant.machine = plant.machine.model_copy(
         update={"identity": plant.machine.identity.model_copy(update={"simulated": "CAFE2"})}
     )
     with pytest.raises(NotSimulatedError, match="CAFE2:Identity says 'CAFE2'"):
-        simulated_environment(d, SimulatedEngine(plant), "cm1-orbit", PRESET)
+        simulated_environment(d, SimulatedEngine(plant), PRESET, 5.0)
     assert puts == []

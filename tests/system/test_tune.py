@@ -18,13 +18,15 @@ import pytest
 from beamctl.agent.registry import SHIPPED
 from beamctl.engine.base import Outcome
 from beamctl.engine.epics.engine import EpicsEngine
+from beamctl.machine.loader import load_linac
 from beamctl.settings import Settings
-from beamctl.wiring import DEFAULT_AGENT, Deployment
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.orbit import DEFAULT_AGENT
 
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
-MACHINE = Deployment(Settings()).machine
+MACHINE = load_linac("cafe2")
 PATIENCE_S = 150.0
 """how long an answer may take that will come"""
 SPEED = "4"
@@ -47,7 +49,7 @@ class Machine:
 
     def __init__(self, ioc, task: str = "cm1-orbit") -> None:
         self.ioc = ioc
-        self.layout = Deployment(Settings(prefix=ioc.prefix)).layout(task)
+        self.layout = Deployment(Settings(prefix=ioc.prefix)).kit(task).layout()
         self.setpoints = [k.setpoint for k in self.layout.knobs]
         self.engine = EpicsEngine(["127.0.0.1"])
         others = [self.layout.heartbeat, self.layout.permit, ioc.name(MACHINE.simulation.seed)]
@@ -328,12 +330,14 @@ class TestNotThere:
         code, _, err = end_of(process)
         assert code == 2
         told = "".join(err.split())
-        assert [pv for pv in Deployment(Settings(prefix=prefix)).layout("cm1-orbit").all_pvs if pv not in told] == []
+        assert [
+            pv for pv in Deployment(Settings(prefix=prefix)).kit("cm1-orbit").layout().all_pvs if pv not in told
+        ] == []
 
     def test_some_pvs_are_missing(self, start_soft_ioc):
         gone = ["HCM1_PS:DCV_02:ISet", "HCM1_PS:DCH_04:IMon", "Bpm:8-X11"]
         ioc = start_soft_ioc(*(option for pv in gone for option in ("--without", pv)), "--speed", SPEED)
-        layout = Deployment(Settings(prefix=ioc.prefix)).layout("cm1-orbit")
+        layout = Deployment(Settings(prefix=ioc.prefix)).kit("cm1-orbit").layout()
         process = subprocess.Popen(
             [sys.executable, "-m", "beamctl", "--prefix", ioc.prefix, "tune", "cm1-orbit", "--json"],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from beamctl.engine.base import Meta, Outcome, Reading, Severity, WriteResult
-from beamctl.engine.simulated.channels import Channel, Role
+from beamctl.engine.simulated.channel import Channel, Role
 from beamctl.engine.simulated.plant import Plant, Sample
 from beamctl.errors import ChannelConnectionError, StaleReadingError
 
@@ -30,7 +30,8 @@ class Faults:
         silent: PVs that stay connected, but are not scanned any more: no updates, an old time stamp.
         refusing: setpoints that the IOC refuses.
         altering: setpoints that end at another value than asked, by this much.
-        stuck: supplies whose readback does not follow.
+        stuck: PVs that publish always the same.
+        jammed: setpoints that are taken and shown, but whose supplies stand still: neither readback nor field follow.
         held: setpoints whose puts do not complete.
         frozen: the whole IOC has stopped: connected, but nothing moves and nothing answers. Puts sent meanwhile
             are applied when it goes on, as by a real one.
@@ -43,6 +44,7 @@ class Faults:
     refusing: set[str] = field(default_factory=set)
     altering: dict[str, float] = field(default_factory=dict)
     stuck: dict[str, float] = field(default_factory=dict)
+    jammed: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     frozen: bool = False
 
@@ -76,7 +78,7 @@ class SimulatedEngine:
         self.plant = plant
         self.faults = faults or Faults()
         self.clock = VirtualClock(self._pass_time)
-        self._period = 1.0 / plant.machine.types.bpm.rate.value
+        self._period = 1.0 / plant.rate_hz
         self._history: dict[str, deque[Reading]] = {}
         self._sections: set[str] = set()
         self._outstanding: dict[str, float] = {}
@@ -166,6 +168,7 @@ class SimulatedEngine:
         if pv in self.faults.refusing:
             held = float(self.plant.setpoint(pv))
             return WriteResult(Outcome.REFUSED, value, held, "refused by the IOC")
+        self.plant.jam(self.faults.jammed)
         held = self.plant.put(pv, value + self.faults.altering.get(pv, 0.0))
         self._publish({pv: Sample(held)})
         return self._judge(pv, value)
@@ -210,6 +213,7 @@ class SimulatedEngine:
     def _pass_time(self, seconds: float) -> None:
         if self.faults.frozen:
             return
+        self.plant.jam(self.faults.jammed)
         for pv in list(self._unsent):
             self._put(pv, self._unsent.pop(pv))
         while seconds >= self._to_next_shot - 1e-9:

@@ -32,7 +32,7 @@ class InjectorScenario:
 def injector_scenarios(machine: InjectorDescription) -> dict[str, InjectorScenario]:
     """All scenarios, by name.
 
-    * ``ideal``: no error, no noise, no H2+
+    * ``ideal``: no error and no H2+; the monitors have their noise and nothing else
     * ``nominal``: everything in the ranges of the description
     * ``shifted``: every range 1.75 times as wide, twice the noise
     * ``reversed``: nominal, with one corrector of the opposite polarity
@@ -41,7 +41,7 @@ def injector_scenarios(machine: InjectorDescription) -> dict[str, InjectorScenar
     spec, monitor = nominal_spec(machine), current_monitor(machine)
     nominal = InjectorScenario(spec, monitor, machine.monitors.calibration_error.si())
     return {
-        "ideal": InjectorScenario(_without_errors(spec), CurrentMonitor(noise_a=0.0), 0.0),
+        "ideal": InjectorScenario(_without_errors(spec), CurrentMonitor(monitor.noise_a), 0.0),
         "nominal": nominal,
         "shifted": replace(nominal, spec=_widened(spec, SHIFT), monitor=replace(monitor, noise_a=2 * monitor.noise_a)),
         "reversed": replace(nominal, spec=replace(spec, reversed_correctors=1)),

@@ -4,36 +4,15 @@ import math
 
 import numpy as np
 
-from beamctl.engine.simulated.channels import Device
+from beamctl.engine.simulated.channel import Device
 from beamctl.engine.simulated.lattice import MM, section_lattice, solenoid_current_a
+from beamctl.engine.simulated.ramp import Ramp
 from beamctl.machine.description import MachineDescription
 from simulators.beam import Array
 from simulators.diagnostics import transmitted_fraction
-from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw
+from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw, rewired
 from simulators.lattice import Optics
 from simulators.linac import Orbits, build, step
-
-
-class Ramp:
-    """A bank of power supplies of one kind: targets, present values, common slew rate."""
-
-    def __init__(self, start: Array, slew: float) -> None:
-        self.target = start.astype(float).copy()
-        self.actual = start.astype(float).copy()
-        self._slew = slew
-
-    def advance(self, dt: float) -> bool:
-        """Move towards the targets for ``dt`` seconds; says whether anything moved."""
-        gap = self.target - self.actual
-        if dt <= 0 or not gap.any():
-            return False
-        reach = self._slew * dt
-        self.actual = np.where(np.abs(gap) <= reach, self.target, self.actual + np.clip(gap, -reach, reach))
-        return True
-
-    def time_left(self) -> Array:
-        """How long each supply still ramps, s."""
-        return np.asarray(np.abs(self.target - self.actual) / self._slew)
 
 
 class SectionPlant:
@@ -79,7 +58,8 @@ class SectionPlant:
                 self.ramps[Device.VOLTAGE].actual[None] * 1e6,
                 np.radians(self.ramps[Device.PHASE].actual[None]),
             )
-            self._orbits = build(self._lattice, apply_errors(self._lattice, optics, self.errors))
+            orbits = build(self._lattice, apply_errors(self._lattice, optics, self.errors))
+            self._orbits = rewired(orbits, self.errors)
         return self._orbits
 
     def true_orbit_mm(self) -> Array:

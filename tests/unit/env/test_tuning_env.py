@@ -11,7 +11,7 @@ from stable_baselines3.common.env_checker import check_env as stable_baselines_c
 from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.layout import section_layout
 from beamctl.engine.simulated.engine import SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.env.tuning_env import TuningEnv
 from beamctl.errors import NotSimulatedError, SetpointLimitError
 from beamctl.machine.loader import find_task, load_ion, load_machine
@@ -19,7 +19,8 @@ from beamctl.settings import Settings
 from beamctl.task.encoding import Normalisation
 from beamctl.task.from_description import orbit_problem
 from beamctl.training.presets import AS_PUBLISHED, FAST
-from beamctl.wiring import Deployment, simulated_environment
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.engines import simulated_environment
 
 MACHINE = load_machine("cafe2")
 ION = load_ion(MACHINE.ion)
@@ -31,7 +32,7 @@ class Bench:
     """A simulated machine, an environment on it, and what was written."""
 
     def __init__(self, scenario="published", kind="normalised", seed=1, task="cm1-orbit", *, redraws=True, **changes):
-        self.engine = SimulatedEngine(Plant(MACHINE, (ION, ION), scenario, seed))
+        self.engine = SimulatedEngine(LinacPlant(MACHINE, (ION, ION), scenario, seed))
         self.engine.start([SEED_PV])
         self.layout = replace(section_layout(MACHINE, find_task(MACHINE, task)), readings=1, settle_s=0.1)
         self.problem = orbit_problem(MACHINE, ION, ION, task)
@@ -215,12 +216,12 @@ class TestTrouble:
 class TestWiring:
     @pytest.fixture
     def deployment(self, tmp_path):
-        return Deployment(Settings(machine="cafe2", ion=None, prefix="", agents=tmp_path))
+        return Deployment(Settings(machine=("cafe2",), ion=None, prefix="", agents=tmp_path)).orbit("cm1-orbit")
 
     @pytest.mark.parametrize(("preset", "step"), [(FAST, 15.0), (AS_PUBLISHED, 1.85)])
     def test_a_preset_makes_an_environment_of_its_own_kind(self, deployment, preset, step):
-        engine = SimulatedEngine(Plant(MACHINE, (ION, ION), "published", 1))
-        env = simulated_environment(deployment, engine, "cm1-orbit", preset)
+        engine = SimulatedEngine(LinacPlant(MACHINE, (ION, ION), "published", 1))
+        env = simulated_environment(deployment, engine, preset, 5.0)
         _, info = env.reset(seed=1)
         action = np.zeros(10, np.float32)
         action[0] = 1.0
@@ -232,7 +233,7 @@ class TestWiring:
         live = MACHINE.model_copy(
             update={"identity": MACHINE.identity.model_copy(update={"simulated": MACHINE.identity.live})}
         )
-        engine = SimulatedEngine(Plant(live, (ION, ION), "published", 1))
+        engine = SimulatedEngine(LinacPlant(live, (ION, ION), "published", 1))
         with pytest.raises(NotSimulatedError, match="'CAFE2'"):
-            simulated_environment(deployment, engine, "cm1-orbit", FAST)
+            simulated_environment(deployment, engine, FAST, 5.0)
         assert engine.clock.now() == 0.0

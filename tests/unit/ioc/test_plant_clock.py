@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from beamctl.engine.simulated.channels import Role
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.channel import Role
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.machine.loader import load_ion, load_machine
 from ioc.plant_clock import LoopTime, PlantClock
 from ioc.records import make_records
@@ -37,7 +37,7 @@ class FastTime:
 
 class SoftMachine:
     def __init__(self, scenario="nominal", speed=1.0):
-        self.plant = Plant(MACHINE, (ION, ION), scenario, 5)
+        self.plant = LinacPlant(MACHINE, (ION, ION), scenario, 5)
         self.records = make_records(self.plant.channels.values())
         self.time = FastTime()
         self.clock = PlantClock(self.plant, self.records, speed, self.time)
@@ -266,7 +266,7 @@ def test_a_new_seed_publishes_the_new_machine_before_its_put_ends():
     setpoints = {c.pv for c in machine.plant.channels.values() if c.role is Role.SETPOINT}
     assert setpoints <= set(names[: names.index(HEARTBEAT)])
     assert machine.values(SEED) == [11.0]
-    twin = Plant(MACHINE, (ION, ION), "err5", 11)
+    twin = LinacPlant(MACHINE, (ION, ION), "err5", 11)
     assert machine.values(SETPOINT) == [twin.setpoint(SETPOINT)]
     assert machine.values(BPM)[0] == pytest.approx(twin.shot()[BPM].value, abs=1e-3)
 

@@ -7,7 +7,8 @@ import pytest
 from caproto import AccessRights, AlarmStatus, ChannelType, TimeStamp
 
 from beamctl.engine.base import Severity
-from beamctl.engine.simulated.channels import Role, machine_channels
+from beamctl.engine.simulated.channel import Role
+from beamctl.engine.simulated.channels import machine_channels
 from beamctl.machine.loader import load_machine
 from ioc.fields import RECORD_TYPES
 from ioc.records import make_records
@@ -62,7 +63,7 @@ def test_a_bpm_is_an_ai_with_alarm_limits(records):
 
 def test_only_what_may_be_put_is_writable(records):
     writable = {pv for pv, record in records.items() if AccessRights.WRITE in record.check_access("host", "user")}
-    assert writable == {c.pv for c in CHANNELS if c.role in (Role.SETPOINT, Role.PERMIT, Role.SEED)}
+    assert writable == {c.pv for c in CHANNELS if c.role in (Role.SETPOINT, Role.PERMIT, Role.ENABLE, Role.SEED)}
     assert put(records[READBACK], 1.0) == "ECA_NOWTACCESS"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.layout import section_layout
 from beamctl.engine.simulated.engine import SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.errors import SetpointLimitError
 from beamctl.machine.loader import find_task, load_ion, load_machine
 from beamctl.task.from_description import orbit_problem
@@ -22,7 +22,7 @@ MACHINE = load_machine("cafe2")
 ION = load_ion(MACHINE.ion)
 PROBLEM = orbit_problem(MACHINE, ION, ION, "cm1-orbit")
 LAYOUT = section_layout(MACHINE, find_task(MACHINE, "cm1-orbit"))
-IDEAL = SimulatedEngine(Plant(MACHINE, (ION, ION), "ideal", seed=0))
+IDEAL = SimulatedEngine(LinacPlant(MACHINE, (ION, ION), "ideal", seed=0))
 K = PROBLEM.n_corrector
 CHANGES = st.lists(
     st.one_of(st.floats(), st.floats(-30, 30), st.sampled_from([15.0, -15.0, 148.0, 0.0])), min_size=K, max_size=K
@@ -31,7 +31,7 @@ SETPOINTS = st.lists(st.one_of(st.floats(-74, 74), st.sampled_from([74.0, -74.0,
 
 
 def simulated_guard():
-    engine = SimulatedEngine(Plant(MACHINE, (ION, ION), "published", seed=1))
+    engine = SimulatedEngine(LinacPlant(MACHINE, (ION, ION), "published", seed=1))
     guard = GuardedSection(engine, LAYOUT)
     guard.arm()
     return engine, guard

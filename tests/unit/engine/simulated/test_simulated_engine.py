@@ -7,7 +7,7 @@ import pytest
 
 from beamctl.engine.base import Outcome, Severity
 from beamctl.engine.simulated.engine import Faults, SimulatedEngine
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.errors import ChannelConnectionError, StaleReadingError
 from beamctl.machine.loader import load_ion, load_machine
 
@@ -26,7 +26,7 @@ def faults():
 
 @pytest.fixture
 def engine(faults):
-    engine = SimulatedEngine(Plant(MACHINE, (ION, ION), "published", seed=1), faults)
+    engine = SimulatedEngine(LinacPlant(MACHINE, (ION, ION), "published", seed=1), faults)
     engine.start(PVS)
     return engine
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from beamctl.engine.base import Severity
-from beamctl.engine.simulated.channels import Role, machine_channels
+from beamctl.engine.simulated.channel import Role
+from beamctl.engine.simulated.channels import machine_channels
 from beamctl.engine.simulated.lattice import solenoid_current_a
-from beamctl.engine.simulated.plant import Plant
+from beamctl.engine.simulated.linac_plant import LinacPlant
 from beamctl.engine.simulated.scenarios import find_scenario, scenarios
 from beamctl.errors import UnknownNameError
 from beamctl.machine.loader import load_ion, load_machine
@@ -27,7 +28,7 @@ BPMS = [pv for section in MACHINE.sections.values() for b in section.bpms for pv
 
 
 def make_plant(scenario="published", seed=1):
-    return Plant(MACHINE, (ION, ION), scenario, seed)
+    return LinacPlant(MACHINE, (ION, ION), scenario, seed)
 
 
 def actual(plant, section="cm1"):
@@ -254,9 +255,9 @@ class TestChannels:
         measured = {c.pv for c in plant.channels.values() if c.role in {Role.READBACK, Role.BPM, Role.CURRENT}}
         assert set(plant.shot()) == measured | {MACHINE.heartbeat.pv}
 
-    def test_only_setpoints_permit_and_seed_are_writable(self):
+    def test_only_setpoints_permits_and_seed_are_writable(self):
         writable = {c.role for c in machine_channels(MACHINE) if c.writable}
-        assert writable == {Role.SETPOINT, Role.PERMIT, Role.SEED}
+        assert writable == {Role.SETPOINT, Role.PERMIT, Role.ENABLE, Role.SEED}
 
 
 class TestScenarios:

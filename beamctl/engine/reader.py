@@ -1,6 +1,7 @@
-"""Reads the orbit of a section: several shots combined, channels that cannot be believed marked."""
+"""Reads the instruments of a section: several shots combined, channels that cannot be believed marked."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +20,21 @@ FEW = 3
 
 @dataclass(frozen=True)
 class Measurement:
-    """One combined orbit reading.
+    """One combined reading of all channels.
 
     Attributes:
-        orbit_mm: median of the readings, 0 where not valid, shape (n,).
+        values: median of the readings, mm or mA, 0 where not valid, shape (n,).
         valid: channels to believe, shape (n,).
+        raw: the readings behind it, by PV.
     """
 
-    orbit_mm: Array
+    values: Array
     valid: Mask
+    raw: Mapping[str, Sequence[Reading]] = field(default_factory=dict, compare=False, repr=False)
 
 
-class OrbitReader:
-    """BPM readings of one section during one run.
+class ChannelReader:
+    """Readings of one section's BPMs or current monitors during one run.
 
     Attributes:
         expected: channels that are still believed, shape (n,). A channel that is unusable or silent in the first
@@ -48,7 +51,7 @@ class OrbitReader:
         self.expected: Mask = np.ones(len(layout.channels), bool)
 
     def note_move(self) -> None:
-        """The correctors have moved: not a single channel may read what it read before."""
+        """The knobs have moved: not a single channel may read what it read before."""
         self._has_moved = True
 
     def measure(self) -> Measurement:
@@ -56,7 +59,8 @@ class OrbitReader:
 
         Raises:
             StaleReadingError: a channel that worked so far is INVALID, not finite, silent or out of range, all stand
-                still though the correctors moved, or fewer than half of all channels are usable.
+                still though the knobs moved, or fewer than half of all channels are usable (where the layout needs
+                them all: any is not).
             PermitLostError: permit or beam went away meanwhile, if only for a moment.
             ChannelConnectionError: a channel that worked so far was lost.
         """
@@ -71,13 +75,12 @@ class OrbitReader:
         if self._previous is not None and failed.any():
             raise StaleReadingError(f"not usable: {self.names(failed)}; nothing written")
         believed = usable & ~self._standing(samples, usable)
-        if 2 * believed.sum() < len(believed):
+        if believed.mean() < self._layout.least_share:
             raise StaleReadingError(
-                f"only {believed.sum()} of {len(believed)} BPM channels are usable; not usable: {self.names(~believed)}"
+                f"only {believed.sum()} of {len(believed)} channels are usable; not usable: {self.names(~believed)}"
             )
         self.expected, self._previous, self._has_moved = believed, samples, False
-        median = [np.median(row[self._in_range(row)]) if ok else 0.0 for row, ok in zip(samples, believed, strict=True)]
-        return Measurement(np.array(median), believed.copy())
+        return Measurement(combined(samples, believed, self._layout.valid_range), believed.copy(), got)
 
     def check_fresh(self) -> None:
         """That every channel that is believed has a valid, recent reading; no network traffic.
@@ -132,11 +135,10 @@ class OrbitReader:
         return all(r.is_valid for r in readings) and 2 * int(self._in_range(values).sum()) > len(values)
 
     def _in_range(self, values: Array) -> Mask:
-        lo, hi = self._layout.valid_mm
-        return np.asarray(np.isfinite(values) & (lo <= values) & (values <= hi))
+        return in_range(values, self._layout.valid_range)
 
     def _standing(self, samples: Array, usable: Mask) -> Mask:
-        """Channels without noise among others that have it, or bit by bit the same after a move of the correctors.
+        """Channels without noise among others that have it, or bit by bit the same after a move.
 
         Raises:
             StaleReadingError: every channel is the same as before the move.
@@ -146,8 +148,30 @@ class OrbitReader:
         if self._previous is not None and self._has_moved:
             same = constant & (samples[:, 0] == self._previous[:, -1])
         if usable.any() and same[usable].all():
-            raise StaleReadingError("every BPM channel is frozen: bit by bit as before the correctors moved")
+            raise StaleReadingError("every channel is frozen: bit by bit as before the last move")
         if self._layout.readings < FEW:
             return same
         # On a machine without any noise (there are simulated ones) constancy says nothing.
         return np.zeros_like(same) if constant[usable].all() else np.asarray(constant)
+
+
+def in_range(values: Array, valid_range: tuple[float, float]) -> Mask:
+    """Values that can be believed; never NaN."""
+    lo, hi = valid_range
+    return np.asarray(np.isfinite(values) & (lo <= values) & (values <= hi))
+
+
+def combined(samples: Array, believed: Mask, valid_range: tuple[float, float]) -> Array:
+    """Median of the believable readings of each channel, 0 where the channel is not believed.
+
+    Args:
+        samples: readings, shape (n, readings).
+        believed: shape (n,).
+        valid_range: readings outside do not count.
+
+    Returns:
+        Shape (n,).
+    """
+    return np.array(
+        [np.median(row[in_range(row, valid_range)]) if ok else 0.0 for row, ok in zip(samples, believed, strict=True)]
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from beamctl.engine.conditions import Conditions
-from beamctl.engine.orbit_reader import OrbitReader
+from beamctl.engine.reader import ChannelReader
 from beamctl.errors import ChannelConnectionError, PermitLostError, StaleReadingError
 
 
@@ -15,10 +15,10 @@ def reader(rig):
     return reader_of(rig)
 
 
-def reader_of(rig) -> OrbitReader:
+def reader_of(rig) -> ChannelReader:
     rig.engine.start(rig.layout.all_pvs)
     rig.clock.sleep(1.0)
-    return OrbitReader(rig.engine, rig.layout, Conditions(rig.engine, rig.layout))
+    return ChannelReader(rig.engine, rig.layout, Conditions(rig.engine, rig.layout))
 
 
 def believed(measurement) -> set[int]:
@@ -40,7 +40,7 @@ class TestHealthy:
     def test_every_channel_is_believed(self, rig, reader):
         measured = reader.measure()
         assert believed(measured) == ALL
-        assert np.abs(measured.orbit_mm - rig.plant.sections["cm1"].true_orbit_mm()).max() < 0.5
+        assert np.abs(measured.values - rig.plant.sections["cm1"].true_orbit_mm()).max() < 0.5
 
     def test_readings_from_before_do_not_count(self, rig, reader):
         reader.measure()
@@ -50,11 +50,11 @@ class TestHealthy:
         assert {after[pv] - before[pv] for pv in before} == {rig.layout.readings}
 
     def test_isolated_glitches_do_not_move_the_orbit(self, rig, reader):
-        quiet = reader.measure().orbit_mm
+        quiet = reader.measure().values
         pv = rig.layout.channels[0]
         rig.clock.after(0.05, lambda: rig.faults.stuck.update({pv: 9.0}))
         rig.clock.after(0.15, rig.faults.stuck.clear)
-        assert abs(reader.measure().orbit_mm[0] - quiet[0]) < 0.3
+        assert abs(reader.measure().values[0] - quiet[0]) < 0.3
 
     def test_a_machine_without_noise(self, make_rig):
         """Constant readings are all it has; nothing is frozen."""
@@ -95,7 +95,7 @@ class TestLeftOut:
         rig.faults.stuck[rig.layout.channels[7]] = value
         measured = reader.measure()
         assert believed(measured) == ALL - {7}
-        assert measured.orbit_mm[7] == 0.0
+        assert measured.values[7] == 0.0
 
     def test_one_that_is_measured_but_sends_no_updates(self, rig, reader):
         """A constant value on an IOC that publishes changes only."""
@@ -178,7 +178,7 @@ class TestHeldUp:
         believed(reader.measure())  # nothing has moved, nothing can be said
         reader.note_move()
         for _ in range(2):
-            with pytest.raises(StaleReadingError, match="every BPM channel is frozen"):
+            with pytest.raises(StaleReadingError, match="every channel is frozen"):
                 reader.measure()
         rig.faults.stuck.clear()
         assert believed(reader.measure()) == ALL

@@ -1,0 +1,48 @@
+"""What a run writes down while it goes on; :mod:`beamctl.run.store_record` makes it durable."""
+
+from typing import Protocol
+
+from beamctl.engine.guarded import Snapshot
+from beamctl.engine.journal import Journal, NoJournal
+from beamctl.engine.layout import SectionLayout
+from beamctl.engine.restore import RestoreLine
+from beamctl.run.course import Figures, Visit
+from beamctl.store.states import RunState
+
+
+class Record(Journal, Protocol):
+    """The memory of one run. Every method raises JournalError where it could not write; then no put follows."""
+
+    def armed(self, layout: SectionLayout, snapshot: Snapshot) -> None:
+        """What was found, durable before the first put."""
+
+    def state(self, state: RunState, reason: str) -> None:
+        """The run is somewhere else now."""
+
+    def visited(self, step: int, visit: Visit, note: str, figures: Figures, seconds: float) -> None:
+        """A setting was read."""
+
+    def measured_again(self, step: int, visit: Visit) -> None:
+        """The newest reading was void; this one takes its place."""
+
+    def restored(self, lines: list[RestoreLine]) -> None:
+        """What became of every knob."""
+
+
+class NoRecord(NoJournal):
+    """For tests and for environments that keep nothing."""
+
+    def armed(self, layout: SectionLayout, snapshot: Snapshot) -> None:
+        """Nothing."""
+
+    def state(self, state: RunState, reason: str) -> None:
+        """Nothing."""
+
+    def visited(self, step: int, visit: Visit, note: str, figures: Figures, seconds: float) -> None:
+        """Nothing."""
+
+    def measured_again(self, step: int, visit: Visit) -> None:
+        """Nothing."""
+
+    def restored(self, lines: list[RestoreLine]) -> None:
+        """Nothing."""

@@ -1,0 +1,61 @@
+"""The words that the control process and the service share."""
+
+from enum import StrEnum
+
+
+class RequestState(StrEnum):
+    """What became of a request."""
+
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    """the control process works on it"""
+    DONE = "done"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+
+class Verb(StrEnum):
+    """What a person can tell a run."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    ACCEPT = "accept"
+    """end, keep the best"""
+    ABORT = "abort"
+    """end, restore the snapshot"""
+    HALT = "halt"
+    """freeze, write nothing at all"""
+    APPROVE = "approve"
+    """let the proposed step be written"""
+    TAKEOVER = "takeover"
+    """in conflict: what somebody else has set is ours from now on"""
+    RESTORE = "restore"
+    """in conflict: restore only what is still ours"""
+    LEAVE = "leave"
+    """in conflict: leave everything as it is"""
+    CLEAR = "clear"
+    """a fault has been understood by a person"""
+
+
+class RunState(StrEnum):
+    """Where a run is."""
+
+    IDLE = "idle"
+    ARMED = "armed"
+    RUNNING = "running"
+    HOLD = "hold"
+    """nothing is written until the readings are good again, or a person says so"""
+    REVIEW = "review"
+    ACCEPTED = "accepted"
+    RESTORING = "restoring"
+    RESTORED = "restored"
+    UNKNOWN = "unknown"
+    """the outcome of a put is not known"""
+    CONFLICT = "conflict"
+    """somebody else has written"""
+    HALTED = "halted"
+    """no writes at all, not even a restore"""
+    FAULT = "fault"
+    """latched until a person clears it"""
+    RECOVERING = "recovering"
+    """after a restart of the control process"""

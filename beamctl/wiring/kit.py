@@ -1,0 +1,83 @@
+"""What the command line and the control process need of a task, whatever its kind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from beamctl.engine.layout import SectionLayout
+from beamctl.run.course import Course
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a task shall be tuned; None: as the task or the machine says.
+
+    Attributes:
+        algorithm: who proposes.
+        agent: trained agent for the algorithms that have one.
+        target: goal of the run, mm or transmission.
+        max_steps: budget.
+        step_percent: largest change in one step, per cent of a knob's interval, at most the machine's own.
+        seed: of algorithms that draw numbers.
+    """
+
+    algorithm: str | None = None
+    agent: str | None = None
+    target: float | None = None
+    max_steps: int | None = None
+    step_percent: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """A task in a line of a table."""
+
+    name: str
+    title: str
+    machine: str
+    section: str
+    knobs: int
+    instruments: str
+    goal: str
+    max_steps: int
+
+
+class TaskKit(Protocol):
+    """Everything that a run of one task is put together from."""
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Names that can be chosen, the default first."""
+
+    @property
+    def default_agent(self) -> str:
+        """Trained agent that is used unless told."""
+
+    @property
+    def facts(self) -> TaskFacts:
+        """For people."""
+
+    @property
+    def key(self) -> str:
+        """Name of the section, unique in the deployment: one run at a time has it."""
+
+    @property
+    def section_hash(self) -> str:
+        """Hash of the part of the description that tuning the section depends on."""
+
+    def layout(self) -> SectionLayout:
+        """PVs and conditions."""
+
+    def course(self, choice: Choice) -> Course:
+        """The task with the agent that proposes.
+
+        Raises:
+            UnknownNameError: lists what there is.
+            IncompatibleAgentError: the agent does not belong here.
+        """
+
+
+def default_output(kind: str, name: str) -> Path:
+    """Where commands write unless told otherwise."""
+    return Path("var") / kind / name

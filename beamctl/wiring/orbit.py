@@ -1,0 +1,127 @@
+"""Orbit tasks of a linac, put together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from beamctl.agent.base import OrbitAgent
+from beamctl.agent.registry import Registry, load_agent
+from beamctl.engine.layout import SectionLayout, section_layout
+from beamctl.errors import UnknownNameError
+from beamctl.machine.description import IonDescription, MachineDescription, OrbitTask, description_hash
+from beamctl.machine.loader import find_task
+from beamctl.run.orbit_course import OrbitCourse
+from beamctl.task.from_description import orbit_problem
+from beamctl.task.problem import OrbitProblem
+from beamctl.wiring.kit import Choice, TaskFacts
+
+if TYPE_CHECKING:
+    from beamctl.training.machines import Site
+
+DEFAULT_AGENT = "cafe2-orbit"
+
+
+def _bls() -> OrbitAgent:
+    from beamctl.agent.least_squares import BoxLeastSquaresAgent
+
+    return BoxLeastSquaresAgent()
+
+
+def _svd() -> OrbitAgent:
+    from beamctl.agent.least_squares import SvdAgent
+
+    return SvdAgent()
+
+
+UNTRAINED: dict[str, Callable[[], OrbitAgent]] = {"bls": _bls, "svd": _svd}
+
+
+@dataclass(frozen=True)
+class OrbitKit:
+    """See :class:`beamctl.wiring.kit.TaskKit`.
+
+    Attributes:
+        name: of the task.
+        design: the ion that the description is written for.
+        ion: the ion that runs.
+        registry: trained agents.
+        prefix: put in front of every PV name.
+    """
+
+    name: str
+    machine: MachineDescription
+    design: IonDescription
+    ion: IonDescription
+    registry: Registry
+    prefix: str
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Names that can be chosen, the default first."""
+        return ("tbsac", *UNTRAINED)
+
+    @property
+    def default_agent(self) -> str:
+        """Trained agent that is used unless told."""
+        return DEFAULT_AGENT
+
+    @property
+    def task(self) -> OrbitTask:
+        """As described."""
+        return find_task(self.machine, self.name)
+
+    @property
+    def facts(self) -> TaskFacts:
+        """For people."""
+        t = self.task
+        return TaskFacts(
+            self.name, t.title, self.machine.name, t.section, len(t.correctors), f"{len(t.bpms)} BPMs",
+            f"RMS < {t.target_mm:g} mm", t.max_steps,
+        )  # fmt: skip
+
+    @property
+    def key(self) -> str:
+        """Name of the section, unique in the deployment."""
+        return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
+
+    def layout(self) -> SectionLayout:
+        """PVs and conditions."""
+        return section_layout(self.machine, self.task, self.prefix)
+
+    def problem(self, choice: Choice | None = None) -> OrbitProblem:
+        """The task as a concrete problem."""
+        c = choice or Choice()
+        problem = orbit_problem(self.machine, self.design, self.ion, self.name, c.target, c.max_steps)
+        if c.step_percent is None:
+            return problem
+        asked = 0.01 * c.step_percent * (problem.hi_a - problem.lo_a)
+        return replace(problem, step_a=np.minimum(problem.step_a, asked))
+
+    def agent(self, choice: Choice | None = None) -> OrbitAgent:
+        """Who proposes; ``tbsac`` loads and verifies an exported agent."""
+        c = choice or Choice()
+        algorithm = c.algorithm or self.algorithms[0]
+        if algorithm not in self.algorithms:
+            raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        if algorithm in UNTRAINED:
+            return UNTRAINED[algorithm]()
+        kind = self.machine.types.corrector
+        share = kind.unit_a.value / kind.step_limit.value
+        return load_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash, share)
+
+    def course(self, choice: Choice) -> OrbitCourse:
+        """The task with the agent that proposes."""
+        return OrbitCourse(self.problem(choice), self.agent(choice))
+
+    @property
+    def section_hash(self) -> str:
+        """Hash of what tuning the task's section depends on."""
+        return description_hash(self.machine, self.ion, self.task.section)
+
+    def site(self) -> "Site":
+        """What training and evaluation need to know."""
+        from beamctl.training.machines import Site
+
+        return Site(self.machine, self.design, self.ion)

@@ -1,0 +1,79 @@
+"""Transmission tasks of an injector, put together."""
+
+from dataclasses import dataclass
+
+from beamctl.agent.base import TransmissionAgent
+from beamctl.agent.registry import Registry, load_transmission_agent
+from beamctl.engine.layout import SectionLayout, injector_layout
+from beamctl.errors import UnknownNameError
+from beamctl.machine.injector import InjectorDescription, TransmissionTask, injector_hash
+from beamctl.machine.loader import find_transmission_task
+from beamctl.run.transmission_course import TransmissionCourse
+from beamctl.task.transmission_from_description import transmission_problem
+from beamctl.task.transmission_problem import TransmissionProblem
+from beamctl.wiring.kit import Choice, TaskFacts
+
+DEFAULT_AGENT = "lpi-transmission"
+
+
+@dataclass(frozen=True)
+class TransmissionKit:
+    """See :class:`beamctl.wiring.kit.TaskKit`; attributes as :class:`beamctl.wiring.orbit.OrbitKit`."""
+
+    name: str
+    machine: InjectorDescription
+    registry: Registry
+    prefix: str
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Names that can be chosen, the default first."""
+        return ("tbsac",)
+
+    @property
+    def default_agent(self) -> str:
+        """Trained agent that is used unless told."""
+        return DEFAULT_AGENT
+
+    @property
+    def task(self) -> TransmissionTask:
+        """As described."""
+        return find_transmission_task(self.machine, self.name)
+
+    @property
+    def facts(self) -> TaskFacts:
+        """For people."""
+        t = self.task
+        goal = f"T >= {t.target_transmission:g}"
+        return TaskFacts(self.name, t.title, self.machine.name, "lebt", len(t.knobs), "ACCT, MFC1", goal, t.max_steps)
+
+    @property
+    def key(self) -> str:
+        """Name of the section, unique in the deployment."""
+        return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
+
+    def layout(self) -> SectionLayout:
+        """PVs and conditions."""
+        return injector_layout(self.machine, self.task, self.prefix)
+
+    @property
+    def section_hash(self) -> str:
+        """Hash of what tuning the injector depends on."""
+        return injector_hash(self.machine)
+
+    def problem(self, choice: Choice | None = None) -> TransmissionProblem:
+        """The task as a concrete problem."""
+        c = choice or Choice()
+        return transmission_problem(self.machine, self.name, c.target, c.max_steps, c.step_percent)
+
+    def agent(self, choice: Choice | None = None) -> TransmissionAgent:
+        """Who proposes; the algorithms with ``tbsac`` in their name load and verify an exported agent."""
+        c = choice or Choice()
+        algorithm = c.algorithm or self.algorithms[0]
+        if algorithm not in self.algorithms:
+            raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        return load_transmission_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash)
+
+    def course(self, choice: Choice) -> TransmissionCourse:
+        """The task with the agent that proposes."""
+        return TransmissionCourse(self.problem(choice), self.agent(choice))
