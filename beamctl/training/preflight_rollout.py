@@ -19,6 +19,7 @@ from beamctl.task.problem import OrbitProblem, OrbitView, limited_step
 from beamctl.training.rollout import Rollout
 
 DEAD_BELOW, WEAK_BELOW = 0.1, 0.8
+"""strengths that count as dead and as weak"""
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,12 @@ def _planted(batch: MachineBatch) -> list[list[Verdict]]:
     f = batch.corrector_factor
     own = batch.magnet == np.arange(batch.magnet.shape[1])
     kinds = [
-        (~own, Verdict.SWAPPED), (np.abs(f) < DEAD_BELOW, Verdict.DEAD), (np.abs(f.imag) > np.abs(f.real), Verdict.CROSSED),
-        (f.real < 0, Verdict.REVERSED), (np.abs(f) < WEAK_BELOW, Verdict.WEAK),
-    ]  # fmt: skip
+        (~own, Verdict.SWAPPED),
+        (np.abs(f) < DEAD_BELOW, Verdict.DEAD),
+        (np.abs(f.imag) > np.abs(f.real), Verdict.CROSSED),
+        (f.real < 0, Verdict.REVERSED),
+        (np.abs(f) < WEAK_BELOW, Verdict.WEAK),
+    ]
     correctors = np.select([mask for mask, _ in kinds], [np.full(f.shape, v, object) for _, v in kinds], Verdict.GOOD)
     signs = np.where(batch.channel_sign < 0, Verdict.REVERSED, Verdict.GOOD)
     channels = np.where(batch.working, signs, Verdict.DEAD)
