@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from beamctl.machine.machine import Machine, Name, PvName, content_hash
+from beamctl.machine.machine import FencePvs, Machine, Name, PvName, content_hash
 from beamctl.machine.quantity import (
     Amperes,
     CorrectorCalibration,
@@ -191,6 +191,7 @@ class Corrector(Strict):
     Attributes:
         plane: what it deflects.
         polarity: +1 where positive current deflects to the positive axis.
+        fence: in front of the setpoint, where its IOC has one; then nothing is put to the setpoint itself.
     """
 
     name: Name
@@ -198,6 +199,7 @@ class Corrector(Strict):
     setpoint: PvName
     readback: PvName
     polarity: Literal[1, -1]
+    fence: FencePvs | None = None
 
 
 class Bpm(Strict):

@@ -81,6 +81,11 @@ class OrbitKit:
             f"RMS below {t.target_mm:g} mm", t.max_steps,
         )  # fmt: skip
 
+    @property
+    def key(self) -> str:
+        """Name of the section, unique in the deployment."""
+        return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
+
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
         return section_layout(self.machine, self.task, self.prefix)
