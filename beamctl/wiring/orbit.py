@@ -78,7 +78,7 @@ class OrbitKit:
         t = self.task
         return TaskFacts(
             self.name, t.title, self.machine.name, t.section, len(t.correctors), f"{len(t.bpms)} BPMs",
-            f"RMS below {t.target_mm:g} mm", t.max_steps,
+            f"RMS < {t.target_mm:g} mm", t.max_steps,
         )  # fmt: skip
 
     @property

@@ -44,7 +44,7 @@ class TransmissionKit:
     def facts(self) -> TaskFacts:
         """For people."""
         t = self.task
-        goal = f"most current behind the RFQ; transmission of {t.target_transmission:g}"
+        goal = f"T >= {t.target_transmission:g}"
         return TaskFacts(self.name, t.title, self.machine.name, "lebt", len(t.knobs), "ACCT, MFC1", goal, t.max_steps)
 
     @property
