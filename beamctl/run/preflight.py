@@ -236,15 +236,16 @@ class Preflight:
         channels = self._layout.channel_names
         expected = self._problem.response_mm_per_a
         measured = np.where(usable[:, None], mapping.measured_mm_per_a, np.nan)
+        lines = _corrector_lines(mapping, correctors, expected, usable)
         return Findings(
-            table=(*_corrector_lines(mapping, correctors, expected, usable), *_channel_lines(mapping, channels, expected, usable)),
+            table=(*lines, *_channel_lines(mapping, channels, expected, usable)),
             mapping=mapping,
             correctors=correctors,
             channels=channels,
             expected_mm_per_a=expected,
             measured_mm_per_a=measured,
             noise_mm=float(mapping.noise_mm.max()),
-        )  # fmt: skip
+        )
 
 
 def _corrector_lines(mapping: Mapping, names: Sequence[str], expected: Array, usable: Mask) -> list[Finding]:
