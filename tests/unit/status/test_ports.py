@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from ioc.ports import REPEATER_PORT, PortInUseError, claim_port
+from beamctl.errors import PortInUseError
+from beamctl.status.ca.ports import REPEATER_PORT, claim_port
 
 LOOPBACK = "127.0.0.1"
 
@@ -19,8 +20,7 @@ def claim():
 
     yield claim
     for one in held:
-        one.tcp.close()
-        one.udp.close()
+        one.close()
 
 
 def test_each_claim_has_a_port_of_its_own(claim):
