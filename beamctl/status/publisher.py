@@ -65,9 +65,11 @@ class Publisher:
                     _log.exception("%s cannot be shown", name)
 
     async def beat(self) -> None:
-        """Count for ever, except while the board is not alive."""
+        """Count for ever, except while the board is not alive: then the count stands still and is INVALID."""
         due = time.monotonic()
         for count in itertools.count(1):
+            if not self._board.is_alive:
+                await self._heartbeat.post(self._heartbeat.value, Severity.INVALID, _stamp())
             while not self._board.is_alive:
                 await asyncio.sleep(_HEARTBEAT_S)
             await self._heartbeat.post(count % 2**31, Severity.NO_ALARM, _stamp())

@@ -64,3 +64,14 @@ def test_accepted_connections_answer_without_delay(claim):
     server.setblocking(True)
     with socket.create_connection(server.getsockname()), server.accept()[0] as accepted:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_port_to_avoid_is_left_alone(claim):
+    first = claim().port + 1
+    assert claim_free(first, {first, first + 1}) not in (first, first + 1)
+
+
+def claim_free(first, avoid):
+    one = claim_port(LOOPBACK, 0, first, avoid)
+    one.close()
+    return one.port
