@@ -21,6 +21,8 @@
     ├── NoValidReadingError          no BPM is usable
     ├── RunError
     │   └── RunAbortedError          a person or a signal ended the run
+    ├── ServingError                 PVs of our own cannot be served
+    │   └── PortInUseError           no port to serve them at
     └── StoreError                   what was to be written down is not, or what was written cannot be read
         ├── StoreUnavailableError    cannot be opened or reached, or is of a newer beamctl
         ├── StoreWriteError          disk full or failing, or read-only: nothing of this was written
@@ -145,6 +147,14 @@ class RunError(BeamControlError):
 
 class RunAbortedError(RunError):
     """A person or a signal ended the run; the snapshot is being restored."""
+
+
+class ServingError(BeamControlError):
+    """A Channel Access server that does not serve."""
+
+
+class PortInUseError(ServingError):
+    """A port that somebody else has, or an interface that is not this host's."""
 
 
 class StoreError(BeamControlError):
