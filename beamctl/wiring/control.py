@@ -17,6 +17,7 @@ from beamctl.store.runs import NewRun, Run
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import with_fences
 from beamctl.wiring.kit import Choice
+from beamctl.wiring.preflight import with_preflight
 
 
 def new_request(
@@ -36,6 +37,7 @@ def new_request(
             "max_steps": choice.max_steps,
             "step_percent": choice.step_percent,
             "seed": choice.seed,
+            "preflight": choice.preflight,
             "review": review,
         },
         dry_run=dry_run,
@@ -47,7 +49,7 @@ def choice_of(request: Request) -> Choice:
     b = request.budgets or {}
     return Choice(
         request.algorithm or None, request.agent or None, request.target, b.get("max_steps"), b.get("step_percent"),
-        b.get("seed") or 0,
+        b.get("seed") or 0, b.get("preflight"),
     )  # fmt: skip
 
 
@@ -92,12 +94,13 @@ class ControlWorkshop:
     def attempt(self, request: Request, lease: Lease, run: Run, orders: Orders) -> Attempt:
         """The run itself."""
         kit, choice = self._deployment.kit(request.task), choice_of(request)
+        choice, mapping = with_preflight(self._store, kit, choice)
         layout = kit.layout()
         engine = with_fences(self._make_engine(), layout)
         tuning = TuningRun(
             engine,
             layout,
-            kit.course(choice),
+            kit.course(choice, mapping),
             lambda _: None,
             self._deployment.settings.connect_timeout_s,
             StoreRecord(self._store, lease, run.id, asdict(choice)),
