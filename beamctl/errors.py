@@ -16,6 +16,7 @@
     │   ├── JournalError             a put could not be written down first, so it was not sent
     │   └── HaltedError              a person has frozen the run: nothing may be written, not even a restore
     ├── AgentError
+    │   ├── MissingExtraError        an algorithm that needs an optional package
     │   └── IncompatibleAgentError   hash, layout or machine of an exported agent does not fit
     ├── NoValidReadingError          no BPM is usable
     ├── RunError
@@ -121,6 +122,19 @@ class AgentError(BeamControlError):
 
 class IncompatibleAgentError(AgentError):
     """An agent that must not run here."""
+
+
+class MissingExtraError(AgentError):
+    """An algorithm that needs a package which is not installed.
+
+    Args:
+        what: the algorithm.
+        package: what it needs.
+        extra: of beamctl that brings it.
+    """
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package}, which is not installed: pip install 'beamctl[{extra}]'")
 
 
 class NoValidReadingError(BeamControlError):

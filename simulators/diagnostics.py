@@ -32,12 +32,12 @@ def read_bpms(orbit_m: Array, errors: Errors, rng: np.random.Generator, noise_fa
 
     Args:
         orbit_m: true orbit, shape (n, 2 b).
-        errors: offsets, noise and dead channels of the n machines.
+        errors: signs, offsets, noise and dead channels of the n machines.
         rng: noise.
         noise_factor: rms of the combined reading relative to a single one.
     """
     noise = rng.standard_normal(orbit_m.shape) * (noise_factor * errors.bpm_noise_m)[:, None]
-    return np.where(errors.dead_channel, 0.0, orbit_m + errors.bpm_offset_m + noise)
+    return np.where(errors.dead_channel, 0.0, errors.channel_sign * orbit_m + errors.bpm_offset_m + noise)
 
 
 def median_noise_factor(n: int) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulators.beam import Array, ComplexArray
 from simulators.lattice import Lattice, Optics
-from simulators.linac import Machines, perfect
+from simulators.linac import Machines, Orbits, perfect
 
 Mask = NDArray[np.bool_]
 
@@ -38,6 +38,8 @@ class ErrorSpec:
         bpm_offset_m: offset of each BPM channel, m.
         bpm_noise_m: rms noise of a machine's BPM readings is drawn from this interval, m.
         reversed_correctors, crossed_pairs, dead_correctors, weak_correctors, dead_bpms: counts.
+        swapped_correctors: number of exchanges of two correctors of different cells; 0 or 1.
+        reversed_channels: number of BPM channels with the wrong sign.
     """
 
     solenoid_offset_m: float = 0.0
@@ -57,6 +59,8 @@ class ErrorSpec:
     dead_correctors: int = 0
     weak_correctors: int = 0
     dead_bpms: int = 0
+    swapped_correctors: int = 0
+    reversed_channels: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class Errors:
         bpm_offset_m: shape (n, 2 b).
         bpm_noise_m: rms of one reading, shape (n,).
         dead_channel: BPM channels that read a constant 0, shape (n, 2 b).
+        magnet: which magnet each supply drives, its own index unless swapped, shape (n, k).
+        channel_sign: -1 for BPM channels that read with the wrong sign, shape (n, 2 b).
     """
 
     solenoid_offset_m: ComplexArray
@@ -87,6 +93,8 @@ class Errors:
     bpm_offset_m: Array
     bpm_noise_m: Array
     dead_channel: Mask
+    magnet: NDArray[np.int64]
+    channel_sign: Array
 
     def __len__(self) -> int:
         return len(self.energy_scale)
@@ -125,9 +133,12 @@ def draw(lattice: Lattice, n_cell: int, spec: ErrorSpec, rng: np.random.Generato
     noise = lo + (hi - lo) * rng.random(n)
     factor = _corrector_faults(lattice, spec, rng, n)
     dead = np.repeat(_chosen(rng, n, lattice.n_bpm, spec.dead_bpms), 2, axis=1)
+    magnet = _wiring(lattice, spec, rng, n)
+    sign = np.where(_chosen(rng, n, b2, spec.reversed_channels), -1.0, 1.0)
     return Errors(
-        offset, common * each, cavity, phase, energy, calibration * factor, incoming, initial, bpm_offset, noise, dead
-    )
+        offset, common * each, cavity, phase, energy, calibration * factor, incoming, initial, bpm_offset, noise, dead,
+        magnet, sign,
+    )  # fmt: skip
 
 
 def apply_errors(lattice: Lattice, optics: Optics, errors: Errors) -> Machines:
@@ -141,6 +152,12 @@ def apply_errors(lattice: Lattice, optics: Optics, errors: Errors) -> Machines:
         cavity_phase_rad=optics.cavity_phase_rad + errors.cavity_phase_rad,
     )
     return Machines(true, errors.solenoid_offset_m, ideal.corrector_tm_per_a * errors.corrector, errors.incoming)
+
+
+def rewired(orbits: Orbits, errors: Errors) -> Orbits:
+    """Orbits with the response per supply instead of per magnet: the same unless correctors are swapped."""
+    response = np.take_along_axis(orbits.response_m_per_a, errors.magnet[:, None, :], axis=2)
+    return replace(orbits, response_m_per_a=response)
 
 
 def _uniform(rng: np.random.Generator, *shape: int) -> Array:
@@ -166,3 +183,17 @@ def _corrector_faults(lattice: Lattice, spec: ErrorSpec, rng: np.random.Generato
     factor = np.where(_chosen(rng, n, k, spec.weak_correctors), factor * weak, factor)
     factor[_chosen(rng, n, k, spec.dead_correctors)] = 0
     return factor
+
+
+def _wiring(lattice: Lattice, spec: ErrorSpec, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+    """Which magnet each supply drives; a swap exchanges two correctors of different cells."""
+    k = lattice.n_corrector
+    magnet = np.tile(np.arange(k), (n, 1))
+    priority = rng.random((n, k))
+    if spec.swapped_correctors:
+        row = np.arange(n)
+        first = priority.argmax(axis=1)
+        same_cell = lattice.corrector_cell[first][:, None] == lattice.corrector_cell[None, :]
+        second = np.where(same_cell, -1.0, priority).argmax(axis=1)
+        magnet[row, first], magnet[row, second] = second, first
+    return magnet

@@ -119,6 +119,11 @@ def load_transmission_agent(agent: AgentFolder, machine_hash: str | None = None)
     return TransmissionPolicyAgent(_identity(manifest), infer)
 
 
+def load_by_kind(agent: AgentFolder) -> TrendPolicyAgent | TransmissionPolicyAgent:
+    """Load and verify an agent of any kind; errors as :func:`load_agent`."""
+    return load_transmission_agent(agent) if load_manifest(agent).task_kind == "transmission" else load_agent(agent)
+
+
 def _other_kind(manifest: Manifest, wanted: str) -> IncompatibleAgentError:
     rows, columns = manifest.observation.shape
     return IncompatibleAgentError(

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from beamctl.agent.registry import load_agent, load_manifest
+from beamctl.agent.registry import load_by_kind, load_manifest
 from beamctl.cli.app import app, deployment
 
 agents_app = typer.Typer(help="Trained agents: list, show, verify.", no_args_is_help=True)
@@ -23,9 +23,10 @@ def list_agents(context: typer.Context) -> None:
     for agent in deployment(context).registry.list():
         m = load_manifest(agent)
         bound = "any section that fits" if m.machine_hash is None else f"{m.machine} {m.machine_hash[:12]}"
+        rows, columns = m.observation.shape
         success = m.training.selection.get("success")
         table.add_row(
-            m.id, bound, f"{m.observation.kind}, 3 x {m.observation.columns}",
+            m.id, bound, f"{m.observation.kind}, {rows} x {columns}",
             f"{m.training.preset}, seed {m.training.seed}",
             "-" if success is None else f"{100 * success:.1f} %", m.policy_sha256[:12],
         )  # fmt: skip
@@ -43,5 +44,5 @@ def show(context: typer.Context, agent: AgentName) -> None:
 def verify(context: typer.Context, agent: AgentName) -> None:
     """Check hash, network and golden vectors; exit code 2 where anything is wrong."""
     found = deployment(context).registry.find(agent)
-    loaded = load_agent(found)
+    loaded = load_by_kind(found)
     typer.echo(f"{loaded.identity}: manifest, SHA-256, network and golden vectors are in order ({found.path})")

@@ -1,10 +1,6 @@
 """``beamctl tune``: one guarded run over Channel Access."""
 
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +8,12 @@ import typer
 from rich.console import Console
 
 from beamctl.cli.app import EXIT_ADVISED, EXIT_NOT_REACHED, EXIT_USAGE, app, deployment, fail
-from beamctl.cli.display import RunDisplay, result_line
+from beamctl.cli.carry_out import Done, carry_out
+from beamctl.cli.display import result_line
 from beamctl.cli.objects import Asked, as_object, nothing_done
-from beamctl.cli.rows import Rows, make_rows
-from beamctl.engine.base import Engine
 from beamctl.errors import EngineError
-from beamctl.run.events import Advice, Event, Outcome, RunResult, Stepped
-from beamctl.run.session import TuningRun
+from beamctl.run.events import Outcome
 from beamctl.wiring.deployment import Deployment
-from beamctl.wiring.engines import epics_engine
 from beamctl.wiring.kit import Choice
 
 
@@ -55,6 +48,9 @@ def tune(
 ) -> None:
     """Tune a section over Channel Access, behind limits, verification and restore.
 
+    Where a control process (beamctl operate) owns the store, the run is its; else it is carried out here. Either way
+    every write is in the store before it is sent: see beamctl runs.
+
     The present settings are remembered before the first write. On failure, Ctrl-C or SIGTERM they are restored, and
     every PV is accounted for. Orbit tasks end when two independent measurements are below the target; transmission
     tasks use their whole budget and end at the setting with the most current behind the RFQ.
@@ -69,7 +65,7 @@ def tune(
     choice = Choice(algorithm, agent, target, max_steps, step_percent, seed)
     asked = Asked(task, d.kit(task), choice)
     try:
-        done = tune_once(d, task, choice, console, advise=advise, quiet=as_json)
+        done = carry_out(d, task, choice, console, advise=advise, quiet=as_json)
     except EngineError as error:
         if as_json:
             typer.echo(json.dumps(nothing_done(asked, error)))
@@ -86,101 +82,6 @@ def tune(
         if plot is not None and not advise:
             console.print(f"written: {plot}")
     raise typer.Exit(_exit_code(done))
-
-
-@dataclass
-class Done:
-    """A run that has ended.
-
-    Attributes:
-        rows: that it was shown with.
-        proposer: identity of the agent.
-        steps: every reading.
-    """
-
-    rows: Rows
-    proposer: str
-    steps: list[Stepped] = field(default_factory=list)
-    result: RunResult = field(init=False)
-    advice: Advice | None = None
-
-
-def tune_once(
-    d: Deployment,
-    task: str,
-    choice: Choice,
-    console: Console,
-    *,
-    advise: bool = False,
-    quiet: bool = False,
-    engine: Engine | None = None,
-) -> Done:
-    """One run, shown on the console unless quiet.
-
-    Raises:
-        BeamControlError: before anything was written.
-    """
-    kit = d.kit(task)
-    course, rows = kit.course(choice), make_rows(kit, choice.target)
-    done = Done(rows, course.proposer)
-    title = f"{kit.facts.title}: {course.proposer}, goal: {course.goal}"
-    display = RunDisplay(console, title, rows, [k.name for k in kit.layout().knobs])
-    own_engine = engine is None
-    engine = engine or epics_engine()
-    run = TuningRun(
-        engine, kit.layout(), course, _noting(done.steps, None if quiet else display), d.settings.connect_timeout_s
-    )
-    try:
-        with _signals_abort(run, to_the_end=own_engine):
-            if quiet:
-                _execute(run, done, advise=advise)
-            else:
-                with display:
-                    _execute(run, done, advise=advise)
-    finally:
-        if own_engine:
-            engine.close()
-    return done
-
-
-def _noting(steps: list[Stepped], display: RunDisplay | None) -> Callable[[Event], None]:
-    def listen(event: Event) -> None:
-        if isinstance(event, Stepped):
-            steps.append(event)
-        if display is not None:
-            display(event)
-
-    return listen
-
-
-def _execute(run: TuningRun, done: Done, *, advise: bool) -> None:
-    if advise:
-        done.result, done.advice = run.advise()
-    else:
-        done.result = run.execute()
-
-
-@contextmanager
-def _signals_abort(run: TuningRun, *, to_the_end: bool) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a terminal that goes away ask the run to end and to restore; a second one changes nothing.
-
-    Args:
-        run: that shall end.
-        to_the_end: whether the process ends with the run; a late signal then does not cut off its report.
-    """
-
-    def ask(_number: int, _frame: object) -> None:
-        run.abort()
-
-    ends = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        ends.append(signal.SIGHUP)
-    before = {number: signal.signal(number, ask) for number in ends}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if to_the_end else handler)
 
 
 def _check_target(d: Deployment, task: str, target_mm: float | None, target_transmission: float | None) -> None:

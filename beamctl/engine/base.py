@@ -1,9 +1,9 @@
 """The one narrow interface between beamctl and a machine.
 
 Nothing above this module asks whether the machine behind it is in process, a soft IOC or a linac.
-Three implementations exist: :mod:`beamctl.engine.simulated.engine` (in process, fault switches),
-:mod:`beamctl.engine.epics` (Channel Access) and, wrapping either of them,
-:mod:`beamctl.engine.guarded` (limits, steps, verification, restore). One contract suite runs on all.
+Two implementations exist: :mod:`beamctl.engine.simulated.engine` (in process, fault switches) and
+:mod:`beamctl.engine.epics` (Channel Access). :mod:`beamctl.engine.fenced` puts fences in front of setpoints,
+:mod:`beamctl.engine.guarded` stands above (limits, steps, verification, restore). One contract suite runs on all.
 """
 
 import math
@@ -98,12 +98,18 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """Outcome of one put, with the value that the IOC holds afterwards (network read, NaN where unknown)."""
+    """Outcome of one put, with the value that the IOC holds afterwards (network read, NaN where unknown).
+
+    Attributes:
+        safe_after: for UNKNOWN, when it can no longer be applied, on the engine's clock, s: from then on a read shows
+            what became of it. Infinity where nobody knows: only a fence in the IOC makes it finite.
+    """
 
     outcome: Outcome
     asked: float
     held: float = math.nan
     message: str = ""
+    safe_after: float = math.inf
 
 
 class Clock(Protocol):

@@ -92,6 +92,11 @@ class GuardedSection:
         return self._arming[0]
 
     @property
+    def setpoint_a(self) -> Array:
+        """Where the knobs are, as far as this run has found or moved them, A, shape (k,); no network traffic."""
+        return np.array(self._setpoints.expected)
+
+    @property
     def writes(self) -> int:
         """Puts sent so far."""
         return 0 if self._armed is None else self._armed[1].writes

@@ -4,6 +4,16 @@ from dataclasses import dataclass
 
 from beamctl.machine.description import MachineDescription, OrbitTask
 from beamctl.machine.injector import InjectorDescription, TransmissionTask
+from beamctl.machine.machine import FencePvs
+
+
+@dataclass(frozen=True)
+class Fence:
+    """PVs of a fence, see :mod:`beamctl.engine.fenced`."""
+
+    request: str
+    acknowledge: str
+    clock: str
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,7 @@ class Knob:
         lo, hi: limits of the description; the IOC's own limits may narrow them.
         step: largest change in one write.
         tolerance: largest believable distance of readback and setpoint after settling.
+        fence: in front of the setpoint, None where there is none.
     """
 
     name: str
@@ -25,6 +36,7 @@ class Knob:
     hi: float
     step: float
     tolerance: float
+    fence: Fence | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,7 @@ def section_layout(machine: MachineDescription, task: OrbitTask, prefix: str = "
     knobs = tuple(
         Knob(
             c.name, prefix + c.setpoint, prefix + c.readback,
-            kind.limits.lo, kind.limits.hi, kind.step_limit.value, kind.tolerance.value,
+            kind.limits.lo, kind.limits.hi, kind.step_limit.value, kind.tolerance.value, _fence(c.fence, prefix),
         )
         for c in section.correctors
         if c.name in task.correctors
@@ -124,7 +136,7 @@ def injector_layout(machine: InjectorDescription, task: TransmissionTask, prefix
     knobs = tuple(
         Knob(
             k.name, prefix + k.setpoint, prefix + k.readback, k.limits.lo, k.limits.hi,
-            supply.step_share.si() * (k.limits.hi - k.limits.lo), supply.tolerance.value,
+            supply.step_share.si() * (k.limits.hi - k.limits.lo), supply.tolerance.value, _fence(k.fence, prefix),
         )
         for k in machine.lebt.knobs
         if k.name in task.knobs
@@ -147,3 +159,7 @@ def injector_layout(machine: InjectorDescription, task: TransmissionTask, prefix
         current=prefix + machine.source.monitor,
         current_floor_ma=machine.source.current_floor.value,
     )
+
+
+def _fence(pvs: FencePvs | None, prefix: str) -> Fence | None:
+    return None if pvs is None else Fence(prefix + pvs.request, prefix + pvs.acknowledge, prefix + pvs.clock)

@@ -80,6 +80,11 @@ class OwnedSetpoints:
         return list(self._by_pv)
 
     @property
+    def expected(self) -> list[float]:
+        """What the IOC holds unless somebody else has written, A, in the order of the knobs."""
+        return [record.expected for record in self._records.values()]
+
+    @property
     def in_doubt(self) -> list[str]:
         """Setpoints with a put of which nobody knows whether it was or will be applied."""
         return [pv for pv, record in self._records.items() if record.pending]

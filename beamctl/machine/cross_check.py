@@ -10,7 +10,8 @@ Fault = tuple[Location, str]
 _CURRENT_FIELDS = {"current_upstream", "current_downstream"}
 _PV_FIELDS = {
     "setpoint", "readback", "amplitude_setpoint", "amplitude_readback", "phase_setpoint", "phase_readback",
-    "x", "y", "pv", "permit", "enable", "seed", "scenario", "monitor", "acct", "mfc1", *_CURRENT_FIELDS,
+    "x", "y", "pv", "permit", "enable", "seed", "scenario", "monitor", "acct", "mfc1",
+    "request", "acknowledge", *_CURRENT_FIELDS,
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from beamctl.machine.machine import Machine, Name, PvName, content_hash
+from beamctl.machine.machine import FencePvs, Machine, Name, PvName, content_hash
 from beamctl.machine.quantity import (
     Amperes,
     CorrectorCalibration,
@@ -77,6 +77,7 @@ class CorrectorType(Strict):
         readback_noise: rms difference of readback and setpoint.
         settle_time: wait between the end of the ramp and the first reading that counts.
         first_move: change of every setpoint before the first step, which gives the first trend row.
+        preflight_kick: size of the small kicks that check wiring and response before a run.
         length, edge: half-length and edge width of the field, centred on the solenoid.
     """
 
@@ -89,6 +90,7 @@ class CorrectorType(Strict):
     readback_noise: Amperes
     settle_time: Seconds
     first_move: Amperes
+    preflight_kick: Amperes
     half_length: LengthMm
     edge: LengthMm
 
@@ -189,6 +191,7 @@ class Corrector(Strict):
     Attributes:
         plane: what it deflects.
         polarity: +1 where positive current deflects to the positive axis.
+        fence: in front of the setpoint, where its IOC has one; then nothing is put to the setpoint itself.
     """
 
     name: Name
@@ -196,6 +199,7 @@ class Corrector(Strict):
     setpoint: PvName
     readback: PvName
     polarity: Literal[1, -1]
+    fence: FencePvs | None = None
 
 
 class Bpm(Strict):
@@ -302,13 +306,16 @@ class MachineDescription(Machine):
 
 
 def description_hash(description: MachineDescription, ion: IonDescription, section: str) -> str:
-    """SHA-256 of what a section's tuning depends on; comments, origins and other sections do not count."""
+    """SHA-256 of what a section's tuning depends on; comments, origins and other sections do not count.
+
+    Nor does the size of the preflight kicks: no agent is trained on it.
+    """
     content: dict[str, object] = {
         "ion": ion.model_dump(mode="json"),
         "design_ion": description.ion,
         "frequency": description.frequency.model_dump(mode="json"),
         "geometry": description.geometry.model_dump(mode="json"),
-        "types": description.types.model_dump(mode="json"),
+        "types": description.types.model_dump(mode="json", exclude={"corrector": {"preflight_kick"}}),
         "section": description.sections[section].model_dump(mode="json"),
     }
     return content_hash(content)

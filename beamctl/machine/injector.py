@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, PositiveInt
 
-from beamctl.machine.machine import Machine, Name, PvName
+from beamctl.machine.machine import FencePvs, Machine, Name, PvName, content_hash
 from beamctl.machine.quantity import (
     Amperes,
     CorrectorCalibration,
@@ -67,6 +67,7 @@ class Supply(Strict):
     Attributes:
         limits: setpoints that are allowed.
         design: setpoint at which the error-free model has its largest current behind the RFQ, A.
+        fence: in front of the setpoint, where its IOC has one; then nothing is put to the setpoint itself.
     """
 
     name: Name
@@ -74,6 +75,7 @@ class Supply(Strict):
     readback: PvName
     limits: LimitsA
     design: FiniteFloat
+    fence: FencePvs | None = None
 
 
 class LebtSolenoid(Supply):
@@ -219,6 +221,18 @@ class InjectorDescription(Machine):
     rfq: Rfq
     monitors: Monitors
     tasks: Annotated[dict[Name, TransmissionTask], Field(min_length=1)]
+
+
+def injector_hash(description: InjectorDescription) -> str:
+    """SHA-256 of what tuning the injector depends on; supplies' ramps, monitors, titles and origins do not count."""
+    return content_hash(
+        {
+            "frequency": description.frequency.model_dump(mode="json"),
+            "beam": description.source.model_dump(mode="json", exclude={"monitor", "current_floor"}),
+            "lebt": description.lebt.model_dump(mode="json", exclude={"supply"}),
+            "rfq": description.rfq.model_dump(mode="json"),
+        }
+    )
 
 
 def spread(quantity: Quantity) -> tuple[float, float]:

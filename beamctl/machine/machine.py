@@ -28,6 +28,20 @@ class Heartbeat(Strict):
     max_age: Seconds
 
 
+class FencePvs(Strict):
+    """PVs of a fence in front of a setpoint: records in its IOC that refuse a request whose time has passed.
+
+    Attributes:
+        request: takes value, expiry and token in one put.
+        acknowledge: token and status of the last request.
+        clock: the IOC's time, s since 1990-01-01.
+    """
+
+    request: PvName
+    acknowledge: PvName
+    clock: PvName
+
+
 class SimulationControl(Strict):
     """PVs that only a simulated machine has: the seed of its errors, and the scenario they come from."""
 
@@ -54,15 +68,18 @@ class Machine(Strict):
     simulation: SimulationControl
 
 
+_NOT_CONTENT = frozenset({"source", "assumed", "range", "title", "fence"})
+
+
 def content_hash(content: dict[str, object]) -> str:
-    """SHA-256 of a description's content; titles and the origins of numbers do not count."""
+    """SHA-256 of a description's content; titles, the origins of numbers and fences do not count."""
     text = json.dumps(_without_origins(content), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _without_origins(node: object) -> object:
     if isinstance(node, dict):
-        return {k: _without_origins(v) for k, v in node.items() if k not in {"source", "assumed", "range", "title"}}
+        return {k: _without_origins(v) for k, v in node.items() if k not in _NOT_CONTENT}
     if isinstance(node, list):
         return [_without_origins(v) for v in node]
     return node

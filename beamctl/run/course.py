@@ -41,6 +41,7 @@ class Course(Protocol):
         proposer: identity of the agent that proposes, for records.
         max_steps: budget.
         slack: costs closer than this are the same, as far as noise lets one tell.
+        goes_back: the run only looks: it ends where it has begun, whatever it has found.
     """
 
     task: str
@@ -48,12 +49,21 @@ class Course(Protocol):
     proposer: str
     max_steps: int
     slack: float
+    goes_back: bool
 
     def start(self) -> None:
         """Prepare the agent.
 
         Raises:
             IncompatibleAgentError: the agent does not fit the task.
+        """
+
+    def seen(self, setpoint_a: Array, measured: Measurement) -> Measurement:
+        """Take note of a reading, each one once; returns it with whatever the task adds to it.
+
+        Args:
+            setpoint_a: where the knobs are, A, shape (k,).
+            measured: as read.
         """
 
     def cost(self, measured: Measurement) -> float:

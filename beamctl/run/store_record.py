@@ -25,9 +25,11 @@ class StoreRecord:
         store: where.
         lease: of the section.
         run: number of the run.
+        choice: what was asked for, so that the run can be replayed.
     """
 
-    def __init__(self, store: Store, lease: Lease, run: int) -> None:
+    def __init__(self, store: Store, lease: Lease, run: int, choice: Mapping[str, object] | None = None) -> None:
+        self._choice = choice or {}
         self._store = store
         self._lease = lease
         self._run = run
@@ -54,6 +56,7 @@ class StoreRecord:
         knobs = [asdict(knob) for knob in layout.knobs]
         content = {
             "knobs": knobs,
+            "choice": self._choice,
             "setpoint_a": snapshot.setpoint_a.tolist(),
             "readback_a": snapshot.readback_a.tolist(),
             "identity": snapshot.identity,

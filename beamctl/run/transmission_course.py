@@ -24,6 +24,8 @@ class TransmissionCourse:
         agent: who proposes.
     """
 
+    goes_back = False
+
     def __init__(self, problem: TransmissionProblem, agent: TransmissionAgent) -> None:
         self.problem = problem
         self._agent = agent
@@ -36,6 +38,10 @@ class TransmissionCourse:
     def start(self) -> None:
         """Prepare the agent."""
         self._agent.start(self.problem)
+
+    def seen(self, setpoint_a: Array, measured: Measurement) -> Measurement:
+        """As read."""
+        return measured
 
     def cost(self, measured: Measurement) -> float:
         """Minus the objective, mA."""

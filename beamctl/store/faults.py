@@ -53,6 +53,10 @@ def translated(name: str) -> Iterator[None]:
         raise StoreError(f"store {name}: {error}") from error
     except sqlite3.Error as error:
         raise _translation(name, error, isinstance(error, sqlite3.IntegrityError)) from error
+    except Exception as error:
+        if not type(error).__module__.startswith("psycopg"):  # which may not be installed
+            raise
+        raise _translation(name, error, is_conflict=False) from error
 
 
 def _translation(name: str, error: BaseException | None, is_conflict: bool) -> StoreError:

@@ -21,6 +21,8 @@ from beamctl.store.watch import Watch
 
 NEEDED_MB = 200
 """free disk space without which no run begins; a long run writes a few MB"""
+NEEDED_TO_OPEN_MB = 1
+"""below this a single step may not be written any more"""
 _UPGRADE_KEY = 0x6265616D
 """the lock under which only one process at a time creates or upgrades tables on PostgreSQL"""
 
@@ -63,13 +65,7 @@ class Store:
         Raises:
             StoreWriteError: no room, read-only, or the disk fails.
         """
-        file = self.database.file
-        if file is not None:
-            free_mb = shutil.disk_usage(file.parent).free / 1e6
-            if free_mb < needed_mb:
-                raise StoreWriteError(
-                    f"store {self.name}: {free_mb:.0f} MB free in {file.parent}, {needed_mb:g} MB needed before a run"
-                )
+        _check_free(self.database, needed_mb)
         _try_commit(self.database)
 
     def close(self) -> None:
@@ -96,6 +92,7 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
         if _revision(database) != REVISIONS[-1]:
             _upgrade(database)
         if not read_only:
+            _check_free(database, NEEDED_TO_OPEN_MB)
             _try_commit(database)
     except BaseException:
         database.close()
@@ -163,6 +160,17 @@ def _upgrade(database: Database) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise StoreError(f"store {database.name}: cannot be upgraded: {error}") from error
+
+
+def _check_free(database: Database, needed_mb: float) -> None:
+    if database.file is None:
+        return
+    free_mb = shutil.disk_usage(database.file.parent).free / 1e6
+    if free_mb < needed_mb:
+        raise StoreWriteError(
+            f"store {database.name}: the disk is full: {free_mb:.1f} MB free in {database.file.parent}, "
+            f"{needed_mb:g} MB needed: free some space"
+        )
 
 
 def _try_commit(database: Database) -> None:

@@ -73,6 +73,10 @@ class Runs:
         values = {**fields, "state": RunState.IDLE, "outcome": "", "reason": "", "started": now()}
         with self._database.write() as connection:
             check_section(connection, lease, new.section)
+            blocking = select(RunRow.id, RunRow.state).where(RunRow.section == new.section, RunRow.ended.is_(None))
+            row = connection.execute(blocking).first()
+            if row is not None:
+                raise StoreConflictError(f"section {new.section} has run {row.id}, which is {row.state.value}")
             run = connection.execute(insert(RunRow).values(**values).returning(RunRow.id)).scalar_one()
             append_event(connection, "created", {**fields, "lease": lease.token}, run, new.principal)
             return _run(connection, run)

@@ -35,7 +35,9 @@ class Watch:
         self.close()
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether anybody, also another connection of this process, has committed something since the last time.
+        """Whether anybody, also this process by another connection, has committed something since the last time.
+
+        On PostgreSQL only requests, commands, runs and events count.
 
         Raises:
             StoreUnavailableError: the server is gone; open a new watch when it is back.

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3 import SAC
 from torch import Tensor, nn
 
 from beamctl.agent.manifest import GoldenVectors, Manifest, ObservationLayout, TrainingRecord, TransmissionLayout
+from beamctl.agent.policy import Infer
 from beamctl.training.presets import Preset
 from beamctl.training.symmetry import QuarterTurnPolicy
 
@@ -32,6 +34,16 @@ class MeanAction(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """(batch, rows, n) to (batch, k) in [-1, 1]."""
         return torch.tanh(self.mu(self.latent(self.extractor(observation))))
+
+
+def inference(module: nn.Module) -> Infer:
+    """A policy that is run by torch, as an agent calls it."""
+
+    def infer(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            return np.asarray(module(torch.as_tensor(observation)).numpy())
+
+    return infer
 
 
 def policy_module(model: SAC, preset: Preset) -> nn.Module:

@@ -4,15 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from stable_baselines3 import SAC
 
 from beamctl.agent.manifest import Manifest, TrainingRecord
 from beamctl.agent.policy import TrendPolicyAgent
 from beamctl.env.batched_env import BatchedOrbitEnv
 from beamctl.task.from_description import orbit_problem
-from beamctl.training.export import export_agent, policy_module
+from beamctl.training.export import export_agent, inference, policy_module
 from beamctl.training.learner import Judge, Progress, TrainingResult, learn
 from beamctl.training.machines import Site, preset_problem, selection_batch, training_batch
 from beamctl.training.presets import Preset
@@ -117,12 +115,10 @@ def look_at(site: Site, tasks: list[str], preset: Preset, agent: TrendPolicyAgen
 
 def policy_agent(model: SAC, preset: Preset) -> TrendPolicyAgent:
     """The model's present policy as an agent, run by torch."""
-    module = policy_module(model, preset)
-
-    def infer(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            return np.asarray(module(torch.as_tensor(observation)).numpy())
-
     return TrendPolicyAgent(
-        "in training", infer, preset.observation, preset.normalisation, columns=int(model.observation_space.shape[1])
+        "in training",
+        inference(policy_module(model, preset)),
+        preset.observation,
+        preset.normalisation,
+        columns=int(model.observation_space.shape[1]),
     )

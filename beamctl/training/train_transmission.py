@@ -4,23 +4,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from stable_baselines3 import SAC
 
 from beamctl.agent.manifest import Manifest, TrainingRecord
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.env.transmission_env import BatchedTransmissionEnv
 from beamctl.machine.injector import InjectorDescription
-from beamctl.training.export import MeanAction, export_transmission_agent
+from beamctl.training.export import MeanAction, export_transmission_agent, inference
 from beamctl.training.injectors import FixedMachines, step_limits, survival, training_injectors, whole_problem
 from beamctl.training.learner import Judge, Progress, TrainingResult, learn
+from beamctl.training.transmission_figures import transmission_figures
 from beamctl.training.transmission_presets import TransmissionPreset
 from beamctl.training.transmission_rollout import transmission_rollout
 from beamctl.training.vec_env import BatchVecEnv
-
-EARLY_STEPS = 8
-"""after so many steps another method may take over"""
 
 
 @dataclass(frozen=True)
@@ -29,11 +25,11 @@ class TransmissionLook:
 
     Attributes:
         updates, cpu_s: when.
-        success: share of the machines that end at the task's transmission or above.
+        success: share of the machines that end at their task's transmission or above.
         eta: mean current behind the RFQ relative to the source, at the end.
         eta_early: mean over the machines after 8 steps.
         worse: share of the machines that end below their start.
-        steps: median number of steps until it is first reached; the budget where it never is.
+        steps: median number of steps until it is first reached, mean over the tasks.
     """
 
     updates: int
@@ -101,33 +97,16 @@ def look_at(
     agent: TransmissionPolicyAgent, fixed: FixedMachines, updates: int = 0, cpu_s: float = 0.0
 ) -> TransmissionLook:
     """Run an agent on the fixed machines."""
-    ends, early, reached, steps, worse = [], [], [], [], []
+    rows = []
     for batch, problem in fixed.sets():
         agent.start(problem)
         ran = transmission_rollout(agent, batch, problem)
-        eta, good = ran.eta, ran.true_transmission(problem.floor_ma) >= problem.target_transmission
-        ends.append(eta[:, -1])
-        early.append(eta[:, min(EARLY_STEPS, problem.max_steps)])
-        reached.append(good[:, -1])
-        steps.append(np.where(good.any(axis=1), good.argmax(axis=1), problem.max_steps))
-        worse.append(eta[:, -1] < eta[:, 0])
-    return TransmissionLook(
-        updates=updates,
-        cpu_s=cpu_s,
-        success=float(np.mean(np.concatenate(reached))),
-        eta=float(np.mean(np.concatenate(ends))),
-        eta_early=float(np.mean(np.concatenate(early))),
-        worse=float(np.mean(np.concatenate(worse))),
-        steps=float(np.median(np.concatenate(steps))),
-    )
+        found = transmission_figures(ran, np.ones(len(batch)), problem)
+        rows.append((found.reached, found.eta, found.early_of_best, found.worse, found.steps))
+    success, eta, eta_early, worse, steps = np.mean(rows, axis=0)
+    return TransmissionLook(updates, cpu_s, float(success), float(eta), float(eta_early), float(worse), float(steps))
 
 
 def policy_agent(model: SAC) -> TransmissionPolicyAgent:
     """The model's present policy as an agent, run by torch."""
-    module = MeanAction(model).eval()
-
-    def infer(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            return np.asarray(module(torch.as_tensor(observation)).numpy())
-
-    return TransmissionPolicyAgent("in training", infer)
+    return TransmissionPolicyAgent("in training", inference(MeanAction(model).eval()))

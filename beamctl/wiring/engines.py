@@ -4,7 +4,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from beamctl.engine.base import Engine
+from beamctl.engine.fenced import FencedEngine, RequestingEngine
 from beamctl.engine.guarded import GuardedSection
+from beamctl.engine.layout import SectionLayout
 from beamctl.errors import NotSimulatedError, WriteFailedError
 from beamctl.settings import ensure_channel_access_environment
 from beamctl.wiring.orbit import OrbitKit
@@ -18,7 +20,13 @@ SIMULATED_SETTLE_S = 0.05
 """a simulated field follows at once; readings that were on their way when the ramp ended must not count"""
 
 
-def epics_engine() -> Engine:
+def with_fences(engine: RequestingEngine, layout: SectionLayout) -> Engine:
+    """The engine that writes through the fences of a section, where the description says that there are any."""
+    fences = {knob.setpoint: knob.fence for knob in layout.knobs if knob.fence is not None}
+    return FencedEngine(engine, fences) if fences else engine
+
+
+def epics_engine() -> RequestingEngine:
     """Channel Access, on loopback unless the environment names a machine."""
     ensure_channel_access_environment()
     from beamctl.engine.epics.engine import EpicsEngine

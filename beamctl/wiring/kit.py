@@ -58,6 +58,14 @@ class TaskKit(Protocol):
     def facts(self) -> TaskFacts:
         """For people."""
 
+    @property
+    def key(self) -> str:
+        """Name of the section, unique in the deployment: one run at a time has it."""
+
+    @property
+    def section_hash(self) -> str:
+        """Hash of the part of the description that tuning the section depends on."""
+
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
 

@@ -78,8 +78,13 @@ class OrbitKit:
         t = self.task
         return TaskFacts(
             self.name, t.title, self.machine.name, t.section, len(t.correctors), f"{len(t.bpms)} BPMs",
-            f"RMS below {t.target_mm:g} mm", t.max_steps,
+            f"RMS < {t.target_mm:g} mm", t.max_steps,
         )  # fmt: skip
+
+    @property
+    def key(self) -> str:
+        """Name of the section, unique in the deployment."""
+        return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
 
     def layout(self) -> SectionLayout:
         """PVs and conditions."""

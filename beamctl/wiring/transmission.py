@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from beamctl.agent.base import TransmissionAgent
-from beamctl.agent.registry import Registry
+from beamctl.agent.registry import Registry, load_transmission_agent
 from beamctl.engine.layout import SectionLayout, injector_layout
 from beamctl.errors import UnknownNameError
-from beamctl.machine.injector import InjectorDescription, TransmissionTask
+from beamctl.machine.injector import InjectorDescription, TransmissionTask, injector_hash
 from beamctl.machine.loader import find_transmission_task
 from beamctl.run.transmission_course import TransmissionCourse
 from beamctl.task.transmission_from_description import transmission_problem
@@ -28,7 +28,7 @@ class TransmissionKit:
     @property
     def algorithms(self) -> tuple[str, ...]:
         """Names that can be chosen, the default first."""
-        return ("tbsac+gp",)
+        return ("tbsac",)
 
     @property
     def default_agent(self) -> str:
@@ -44,12 +44,22 @@ class TransmissionKit:
     def facts(self) -> TaskFacts:
         """For people."""
         t = self.task
-        goal = f"most current behind the RFQ; transmission of {t.target_transmission:g}"
+        goal = f"T >= {t.target_transmission:g}"
         return TaskFacts(self.name, t.title, self.machine.name, "lebt", len(t.knobs), "ACCT, MFC1", goal, t.max_steps)
+
+    @property
+    def key(self) -> str:
+        """Name of the section, unique in the deployment."""
+        return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
 
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
         return injector_layout(self.machine, self.task, self.prefix)
+
+    @property
+    def section_hash(self) -> str:
+        """Hash of what tuning the injector depends on."""
+        return injector_hash(self.machine)
 
     def problem(self, choice: Choice | None = None) -> TransmissionProblem:
         """The task as a concrete problem."""
@@ -58,8 +68,11 @@ class TransmissionKit:
 
     def agent(self, choice: Choice | None = None) -> TransmissionAgent:
         """Who proposes; the algorithms with ``tbsac`` in their name load and verify an exported agent."""
-        algorithm = (choice or Choice()).algorithm or self.algorithms[0]
-        raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        c = choice or Choice()
+        algorithm = c.algorithm or self.algorithms[0]
+        if algorithm not in self.algorithms:
+            raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        return load_transmission_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash)
 
     def course(self, choice: Choice) -> TransmissionCourse:
         """The task with the agent that proposes."""

@@ -6,10 +6,13 @@ import time
 from tests.bench import (
     bench_channel_access,
     bench_environment,
+    bench_fence,
     bench_learning,
     bench_loop,
     bench_lpi,
+    bench_preflight,
     bench_simulator,
+    bench_store,
 )
 
 BENCHES = {
@@ -18,7 +21,10 @@ BENCHES = {
     "environment": bench_environment.main,
     "access": bench_channel_access.main,
     "loop": bench_loop.main,
+    "store": bench_store.main,
+    "fence": bench_fence.main,
     "agent": bench_learning.judge_agent,
+    "preflight": bench_preflight.judge_preflight,
     "learning": bench_learning.train_seeds,
     "published": bench_learning.as_published,
 }

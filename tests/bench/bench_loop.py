@@ -11,7 +11,7 @@ from statistics import median
 
 import numpy as np
 
-from beamctl.cli.demo import soft_ioc
+from beamctl.cli.soft_machine import soft_ioc
 from beamctl.engine.base import Reading
 from beamctl.engine.clock import MonotonicClock
 from beamctl.run.events import Event, Stepped
@@ -97,7 +97,7 @@ def main() -> None:
         if isinstance(event, Stepped):
             marks.append((time.perf_counter(), watch.waited_s))
 
-    with soft_ioc(d, "err5", 7):
+    with soft_ioc(d.settings, "err5", 7):
         engine = WatchedEngine(epics_engine(), watch)
         try:
             kit = d.orbit("cm1-orbit")

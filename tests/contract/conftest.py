@@ -189,6 +189,19 @@ class IocRig(Rig):
         return prefix, self._start_ioc([sys.executable, str(IOCS / self._script), prefix])
 
 
+class FencedRig(IocRig):
+    """Fences of the base IOC in front of its setpoints, wider than the limits of the records themselves."""
+
+    def make_engine(self) -> Engine:
+        from beamctl.engine.fenced import FencedEngine
+        from beamctl.engine.layout import Fence
+
+        pvs = (*self.pvs.setpoints, self.pvs.slow, self.pvs.held, self.pvs.refusing)
+        clock = self.pvs.heartbeat.replace("HEARTBEAT", "Clock")
+        fences = {pv: Fence(f"{pv}:FENCE:Request", f"{pv}:FENCE:Acknowledge", clock) for pv in pvs}
+        return FencedEngine(super().make_engine(), fences, readback_timeout_s=2 * self.impatience_s)
+
+
 class SimulatedRig(Rig):
     """The in-process engine in front of a simulated plant."""
 
@@ -309,6 +322,7 @@ class InjectorRig(SimulatedRig):
 
 RIGS: dict[str, Callable[[Callable], Rig]] = {
     "base": lambda start_ioc: IocRig("base_ioc.py", start_ioc),
+    "fenced": lambda start_ioc: FencedRig("base_ioc.py", start_ioc),
     "caproto": lambda start_ioc: IocRig("caproto_ioc.py", start_ioc),
     "simulated": lambda _: LinacRig(),
     "simulated injector": lambda _: InjectorRig(),

@@ -3,6 +3,7 @@
 import math
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -163,15 +164,15 @@ class Channel:
             answers.put(self.name, None)
         return token
 
-    def put(self, value: float, ends: Tally[int]) -> None:
-        """Send a put with completion; the status of its end, NORMAL or not, is counted in ``ends``."""
+    def put(self, values: Sequence[float], ends: Tally[int]) -> None:
+        """Send numbers as one put with completion; the status of its end, NORMAL or not, is counted in ``ends``."""
 
         def on_end(status: int, _: int) -> None:
             self.has_put_outstanding = False
             ends.put(self.name, status)
 
         self.has_put_outstanding = True
-        status = libca.put(self._chid, value, on_end)
+        status = libca.put(self._chid, values, on_end)
         if status != libca.NORMAL:
             on_end(status, 0)
 

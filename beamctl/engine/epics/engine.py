@@ -128,18 +128,29 @@ class EpicsEngine:
         is not expected blocks the group. A put without an answer stays outstanding, and blocks its PV, until
         libca tells its end: the answer came late, or the connection was given up.
         """
-        objections = {pv: self._objection(pv, value) for pv, value in values.items()}
+        return self.write_with_requests(values, {}, timeout_s)
+
+    def write_with_requests(
+        self, values: Mapping[str, float], requests: Mapping[str, Sequence[float]], timeout_s: float = 20.0
+    ) -> dict[str, WriteResult]:
+        """Put values as :meth:`write` does, together with requests: each several numbers in one put.
+
+        A request is not read back: OK says that the IOC has taken and processed it, and asked and held are NaN.
+        """
+        objections = {pv: self._objection(pv, (value,)) for pv, value in values.items()}
+        objections |= {pv: self._objection(pv, request) for pv, request in requests.items()}
         bad = [f"{pv} {why}" for pv, why in objections.items() if why]
         if bad:
             message = f"nothing was sent: {'; '.join(bad)}"
-            return {pv: WriteResult(Outcome.BLOCKED, asked, message=message) for pv, asked in values.items()}
+            return {pv: WriteResult(Outcome.BLOCKED, values.get(pv, math.nan), message=message) for pv in objections}
+        ends = self._put({pv: (value,) for pv, value in values.items()} | dict(requests), timeout_s)
         channels = [self._channels[pv] for pv in values]
-        ends = self._put(channels, values, timeout_s)
         held = self._ask(channels, Channel.request_value, self._readback_timeout_s)
-        return {
+        results = {
             channel.name: _judge(channel, values[channel.name], ends.get(channel.name), held.get(channel.name))
             for channel in channels
         }
+        return results | {pv: _failure(ends.get(pv)) or WriteResult(Outcome.OK, math.nan) for pv in requests}
 
     def reconnect_count(self, pv: str) -> int:
         """How often a PV was connected again: each time its IOC may have restarted with its defaults."""
@@ -197,11 +208,11 @@ class EpicsEngine:
                 awaited.ended.set()
         return awaited
 
-    def _put(self, channels: Sequence[Channel], values: Mapping[str, float], timeout_s: float) -> dict[str, int]:
+    def _put(self, puts: Mapping[str, Sequence[float]], timeout_s: float) -> dict[str, int]:
         """Send all puts, then wait once; the status of each that ended in time."""
-        ends = Tally[int](values)
-        for channel in channels:
-            channel.put(float(values[channel.name]), ends)
+        ends = Tally[int](puts)
+        for pv, numbers in puts.items():
+            self._channels[pv].put([float(number) for number in numbers], ends)
         libca.flush()
         ends.wait(timeout_s)
         return dict(ends.answers)
@@ -220,12 +231,13 @@ class EpicsEngine:
                 answers |= _round_trip(todo, request, timeout_s / _ATTEMPTS)
         return answers
 
-    def _objection(self, pv: str, value: float) -> str | None:
+    def _objection(self, pv: str, numbers: Sequence[float]) -> str | None:
         channel = self._channels.get(pv)
         if channel is None:
             return "was not started"
-        if not math.isfinite(value):
-            return f"would get {value}"
+        for number in numbers:
+            if not math.isfinite(number):
+                return f"would get {number}"
         if not channel.is_connected:
             return "is not connected"
         if channel.is_text:
@@ -269,14 +281,22 @@ def _round_trip(
     return {pv: answer for pv, answer in dict(answers.answers).items() if answer is not None}
 
 
-def _judge(channel: Channel, asked: float, end: int | None, reading: Reading | None) -> WriteResult:
-    held = math.nan if reading is None else reading.number
+def _failure(end: int | None, asked: float = math.nan, held: float = math.nan) -> WriteResult | None:
+    """What a put became that did not end well; None for one that did."""
     if end is None:
         return WriteResult(Outcome.UNKNOWN, asked, held, "no answer in time; it may still be applied")
     if end in libca.UNDECIDED:
         return WriteResult(Outcome.UNKNOWN, asked, held, f"{libca.message(end)}; it may have been applied")
     if end != libca.NORMAL:
         return WriteResult(Outcome.REFUSED, asked, held, f"refused by the IOC: {libca.message(end)}")
+    return None
+
+
+def _judge(channel: Channel, asked: float, end: int | None, reading: Reading | None) -> WriteResult:
+    held = math.nan if reading is None else reading.number
+    failure = _failure(end, asked, held)
+    if failure is not None:
+        return failure
     if reading is None:
         return WriteResult(Outcome.UNKNOWN, asked, held, "accepted, but could not be read back")
     if not channel.holds(asked, held):

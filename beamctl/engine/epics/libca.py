@@ -12,7 +12,7 @@ import ctypes
 import functools
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from beamctl.engine.epics import dbr
@@ -208,15 +208,15 @@ def _request(dbr_type: int, chid: int, handler: EventHandler) -> tuple[int, int]
     return _library().ca_array_get_callback(dbr_type, 1, chid, _event_callback, token), token
 
 
-def put(chid: int, value: float, handler: EventHandler) -> int:
-    """Put with completion, as a double; the IOC converts. Returns the status of sending.
+def put(chid: int, values: Sequence[float], handler: EventHandler) -> int:
+    """Put with completion, as doubles, all in one message; the IOC converts. Returns the status of sending.
 
     Unless sending failed, ``handler`` is told the end once: the IOC's answer or the loss of the channel.
     """
     token = next(_tokens)
     _on_answer[token] = handler
-    data = ctypes.c_double(value)
-    status = _library().ca_array_put_callback(dbr.DOUBLE, 1, chid, ctypes.byref(data), _event_callback, token)
+    data = (ctypes.c_double * len(values))(*values)
+    status = _library().ca_array_put_callback(dbr.DOUBLE, len(values), chid, data, _event_callback, token)
     if status != NORMAL:
         forget(token)
     return int(status)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from beamctl.engine.simulated.lattice import MM
 from simulators import kernels
-from simulators.beam import Array
+from simulators.beam import Array, ComplexArray
 from simulators.diagnostics import median_noise_factor
-from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw
+from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw, rewired
 from simulators.lattice import Lattice, Optics
 from simulators.linac import perfect
 
@@ -68,6 +68,9 @@ class _Rows:
     response_mm_per_a: Array
     offset_mm: Array
     noise_mm: Array
+    channel_sign: Array
+    magnet: Index
+    corrector: ComplexArray
 
 
 class MachineBatch:
@@ -124,6 +127,21 @@ class MachineBatch:
         """True response, mm/A, shape (n, 2 b, k)."""
         return self._rows.response_mm_per_a
 
+    @property
+    def channel_sign(self) -> Array:
+        """-1 where a channel reads with the wrong sign, shape (n, 2 b)."""
+        return self._rows.channel_sign
+
+    @property
+    def magnet(self) -> Index:
+        """Which magnet each supply drives, shape (n, k)."""
+        return self._rows.magnet
+
+    @property
+    def corrector_factor(self) -> ComplexArray:
+        """Strength of each magnet relative to the description, see :class:`simulators.errors_model.Errors`."""
+        return self._rows.corrector
+
     def replace(self, rows: Index) -> None:
         """Put fresh machines into the given rows."""
         if self._next + len(rows) > self._stock_size:
@@ -159,7 +177,7 @@ class MachineBatch:
         Returns:
             Shape (rows, 2 b).
         """
-        orbit = self.true_orbit_mm(setpoint_a, rows) + self._rows.offset_mm[rows]
+        orbit = self._rows.channel_sign[rows] * self.true_orbit_mm(setpoint_a, rows) + self._rows.offset_mm[rows]
         noise = self._rng.standard_normal(orbit.shape) * self._rows.noise_mm[rows]
         return np.where(self.working[rows], orbit + noise, 0.0)
 
@@ -170,7 +188,8 @@ class MachineBatch:
 
     def _build(self, module: Index, errors: Errors) -> _Rows:
         pool = self.pool
-        orbits = kernels.build(pool.lattice, apply_errors(pool.lattice, pool.optics.take(module), errors))
+        machines = apply_errors(pool.lattice, pool.optics.take(module), errors)
+        orbits = rewired(kernels.build(pool.lattice, machines), errors)
         has_corrector, exists = pool.has_corrector[module], pool.has_channel[module]
         return _Rows(
             module=module,
@@ -181,6 +200,9 @@ class MachineBatch:
             response_mm_per_a=orbits.response_m_per_a * MM * has_corrector[:, None, :],
             offset_mm=errors.bpm_offset_m * MM,
             noise_mm=errors.bpm_noise_m[:, None] * MM * self._noise_factor,
+            channel_sign=errors.channel_sign,
+            magnet=errors.magnet,
+            corrector=errors.corrector,
         )
 
 

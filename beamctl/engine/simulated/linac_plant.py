@@ -123,7 +123,7 @@ class LinacPlant(MachinePlant[MachineDescription]):
         n = errors.bpm_offset_m.shape[1]
         noise = rng.standard_normal(n) * errors.bpm_noise_m[0] * MM
         drift = self._drift_mm_s[name] * self._elapsed_s
-        reading = section.true_orbit_mm() + errors.bpm_offset_m[0] * MM + noise + drift
+        reading = errors.channel_sign[0] * section.true_orbit_mm() + errors.bpm_offset_m[0] * MM + noise + drift
         if self._spec.bpm_noise_m[1] > 0:
             reading = reading + self._glitches(n)
         return np.where(errors.dead_channel[0], 0.0, reading)

@@ -36,7 +36,10 @@ def scenarios(machine: MachineDescription) -> dict[str, ErrorSpec]:
       resonators; phase 5 or 10 deg, energy 1 or 2 %)
     * ``dead``: err5 with one BPM that reads 0
     * ``mis6``: nominal with twice the misalignments
-    * ``weak``, ``reversed``, ``crossed``: err5 with one such corrector or pair
+    * ``weak``, ``reversed``, ``crossed``, ``dead-corrector``: err5 with one such corrector or pair
+    * ``reversed3``: err5 with three reversed correctors
+    * ``swapped``: err5 with two correctors of different cells exchanged
+    * ``reversed-bpm``: err5 with one BPM channel that reads with the wrong sign
     """
     bpm, off = machine.types.bpm, machine.misalignment
     noise = bpm.noise.range or (bpm.noise.value, bpm.noise.value)
@@ -67,6 +70,10 @@ def scenarios(machine: MachineDescription) -> dict[str, ErrorSpec]:
         "weak": replace(err5, weak_correctors=1),
         "reversed": replace(err5, reversed_correctors=1),
         "crossed": replace(err5, crossed_pairs=1),
+        "dead-corrector": replace(err5, dead_correctors=1),
+        "reversed3": replace(err5, reversed_correctors=3),
+        "swapped": replace(err5, swapped_correctors=1),
+        "reversed-bpm": replace(err5, reversed_channels=1),
     }
 
 

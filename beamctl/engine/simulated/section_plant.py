@@ -10,7 +10,7 @@ from beamctl.engine.simulated.ramp import Ramp
 from beamctl.machine.description import MachineDescription
 from simulators.beam import Array
 from simulators.diagnostics import transmitted_fraction
-from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw
+from simulators.errors_model import Errors, ErrorSpec, apply_errors, draw, rewired
 from simulators.lattice import Optics
 from simulators.linac import Orbits, build, step
 
@@ -58,7 +58,8 @@ class SectionPlant:
                 self.ramps[Device.VOLTAGE].actual[None] * 1e6,
                 np.radians(self.ramps[Device.PHASE].actual[None]),
             )
-            self._orbits = build(self._lattice, apply_errors(self._lattice, optics, self.errors))
+            orbits = build(self._lattice, apply_errors(self._lattice, optics, self.errors))
+            self._orbits = rewired(orbits, self.errors)
         return self._orbits
 
     def true_orbit_mm(self) -> Array:

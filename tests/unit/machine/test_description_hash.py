@@ -35,6 +35,7 @@ REFERENCE = description_hash(load_machine("cafe2"), ION, "cm1")
         ),
         ("energy: {value: 2.473", "energy: {value: 2.4"),
         ("Correct the orbit of cryomodule 1", "Centre the beam"),
+        ("preflight_kick: {value: 6.0", "preflight_kick: {value: 5.0"),
     ],
 )
 def test_does_not_change_with(tmp_path, old, new):

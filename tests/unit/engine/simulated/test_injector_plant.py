@@ -318,7 +318,7 @@ class TestChannels:
 
     def test_every_pv_of_the_description_is_there_once(self):
         pvs = [c.pv for c in self.CHANNELS]
-        assert len(pvs) == len(set(pvs)) == 20
+        assert len(pvs) == len(set(pvs)) == 21
         assert {pv for knob in KNOBS for pv in (knob.setpoint, knob.readback)} | set(CURRENTS) <= set(pvs)
 
     def test_supplies_have_the_descriptions_limits_and_units(self):

@@ -98,7 +98,7 @@ class TestWhole:
         other = INJECTOR.model_copy(update={"name": "copy", "permit": "COPY:BeamPermit"})
         with pytest.raises(MachineDescriptionError) as caught:
             make_plant([LINAC, INJECTOR, other], None, (), 3)
-        assert len(caught.value.faults) == 19
+        assert len(caught.value.faults) == 20
         assert f"PV {SOLENOID.setpoint!r} belongs to lpi and to copy" in caught.value.faults
 
 

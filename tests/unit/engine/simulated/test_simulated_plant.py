@@ -255,9 +255,9 @@ class TestChannels:
         measured = {c.pv for c in plant.channels.values() if c.role in {Role.READBACK, Role.BPM, Role.CURRENT}}
         assert set(plant.shot()) == measured | {MACHINE.heartbeat.pv}
 
-    def test_only_setpoints_permit_and_seed_are_writable(self):
+    def test_only_setpoints_permits_and_seed_are_writable(self):
         writable = {c.role for c in machine_channels(MACHINE) if c.writable}
-        assert writable == {Role.SETPOINT, Role.PERMIT, Role.SEED}
+        assert writable == {Role.SETPOINT, Role.PERMIT, Role.ENABLE, Role.SEED}
 
 
 class TestScenarios:

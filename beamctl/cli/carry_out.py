@@ -1,0 +1,210 @@
+"""A run that was asked for on the command line: by the control process where there is one, else in this process."""
+
+import getpass
+import secrets
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+
+from rich.console import Console
+
+from beamctl.cli.display import RunDisplay
+from beamctl.cli.follow import Follower
+from beamctl.cli.rows import Rows, make_rows
+from beamctl.engine.fenced import RequestingEngine
+from beamctl.errors import EngineError, LeaseHeldError
+from beamctl.run.attempt import write_result
+from beamctl.run.course import Course
+from beamctl.run.events import Advice, Event, RunResult, Stepped
+from beamctl.run.orders import Orders
+from beamctl.run.session import TuningRun
+from beamctl.run.store_record import StoreRecord
+from beamctl.run.supervisor import PARKED
+from beamctl.store.open import Store, open_store
+from beamctl.store.states import RequestState, RunState, Verb
+from beamctl.wiring.control import new_request, new_run
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.engines import epics_engine, with_fences
+from beamctl.wiring.kit import Choice, TaskKit
+
+LOOK_S = 0.5
+
+
+@dataclass
+class Done:
+    """A run that has ended.
+
+    Attributes:
+        rows: that it was shown with.
+        proposer: identity of the agent.
+        steps: every reading.
+    """
+
+    rows: Rows
+    proposer: str
+    steps: list[Stepped] = field(default_factory=list)
+    result: RunResult = field(init=False)
+    advice: Advice | None = None
+
+
+def carry_out(
+    d: Deployment,
+    task: str,
+    choice: Choice,
+    console: Console,
+    *,
+    advise: bool = False,
+    quiet: bool = False,
+    engine: RequestingEngine | None = None,
+) -> Done:
+    """One run, shown on the console unless quiet.
+
+    Raises:
+        BeamControlError: before anything was written.
+    """
+    if advise:
+        return _advice(d, task, choice, None if quiet else console, engine)
+    with open_store(d.settings.store) as store:
+        if store.leases.is_held("control"):
+            return _by_the_control_process(d, store, task, choice, None if quiet else console)
+        return _here(d, store, task, choice, None if quiet else console, engine)
+
+
+def _advice(d: Deployment, task: str, choice: Choice, console: Console | None, engine: RequestingEngine | None) -> Done:
+    """Reads only: needs neither the section nor a record."""
+    kit = d.kit(task)
+    course = kit.course(choice)
+    done = Done(make_rows(kit, choice.target), course.proposer)
+    own_engine = engine is None
+    engine = engine or epics_engine()
+    display = _display(console, kit, course, done, "")
+    run = TuningRun(engine, kit.layout(), course, _noting(done.steps, display), d.settings.connect_timeout_s)
+    try:
+        with display or nullcontext():
+            done.result, done.advice = run.advise()
+    finally:
+        if own_engine:
+            engine.close()
+    return done
+
+
+def _display(console: Console | None, kit: TaskKit, course: Course, done: Done, run: str) -> RunDisplay | None:
+    if console is None:
+        return None
+    title = f"{run}{kit.facts.title}: {course.proposer}, goal: {course.goal}"
+    return RunDisplay(console, title, done.rows, [k.name for k in kit.layout().knobs])
+
+
+def _here(
+    d: Deployment, store: Store, task: str, choice: Choice, console: Console | None, engine: RequestingEngine | None
+) -> Done:
+    """In this process, with the section's lease and everything written down."""
+    kit = d.kit(task)
+    course = kit.course(choice)
+    done = Done(make_rows(kit, choice.target), course.proposer)
+    store.check_space()
+    new = new_run(d, task, choice, getpass.getuser(), None)
+    with store.leases.section(new.section) as lease:
+        _check_nothing_owed(store, new.section)
+        own_engine = engine is None
+        reached = with_fences(engine or epics_engine(), kit.layout())
+        run = store.runs.create(lease, new)
+        record = StoreRecord(store, lease, run.id, asdict(choice))
+        display = _display(console, kit, course, done, f"run {run.id}, ")
+        tuning = TuningRun(
+            reached, kit.layout(), course, _noting(done.steps, display), d.settings.connect_timeout_s, record, Orders()
+        )
+        try:
+            with _signals_abort(tuning, to_the_end=own_engine), display or nullcontext():
+                done.result = tuning.execute()
+        except EngineError as error:
+            store.runs.finish(lease, run.id, RunState.IDLE, "not armed", str(error))
+            raise
+        finally:
+            if own_engine:
+                reached.close()
+        write_result(store, run.id, done.result)
+        if tuning.state not in PARKED:
+            store.runs.finish(lease, run.id, tuning.state, done.result.outcome.value, done.result.reason)
+    return done
+
+
+def _check_nothing_owed(store: Store, section: str) -> None:
+    """A section that an earlier run has left behind is not tuned before that is settled."""
+    for run in store.runs.unfinished():
+        if run.section == section:
+            raise LeaseHeldError(
+                f"run {run.id} ({run.task}) has left {section} {run.state.value}: start beamctl operate, which brings "
+                f"it back, or beamctl runs clear {run.id} there"
+            )
+
+
+def _by_the_control_process(d: Deployment, store: Store, task: str, choice: Choice, console: Console | None) -> Done:
+    """As a request; abort is a command, and leaving does not disturb the run."""
+    kit = d.kit(task)
+    course = kit.course(choice)
+    done = Done(make_rows(kit, choice.target), course.proposer)
+    user = getpass.getuser()
+    asked = new_request(d, task, choice, user, secrets.token_hex(8), dry_run=False, review=False)
+    request = store.requests.submit(asked)
+    with store.watch() as watch:
+        while (request := store.requests.get(request.id)).state is RequestState.WAITING:
+            watch.wait(LOOK_S)
+        while not (runs := store.runs.list(request=request.id)) and request.state is not RequestState.REFUSED:
+            watch.wait(LOOK_S)
+            request = store.requests.get(request.id)
+    if not runs:
+        raise LeaseHeldError(f"refused by the control process: {request.reason}")
+    run = runs[0].id
+
+    def ask(_number: int, _frame: object) -> None:
+        store.commands.send(run, Verb.ABORT, user)
+
+    follower = Follower(store, run, kit)
+    with _handling(ask):
+        result = follower.follow(console, done.steps.append)
+    if result is None:
+        raise EngineError(store.runs.get(run).reason)
+    done.result = result
+    return done
+
+
+def _noting(steps: list[Stepped], display: RunDisplay | None) -> Callable[[Event], None]:
+    def listen(event: Event) -> None:
+        if isinstance(event, Stepped):
+            steps.append(event)
+        if display is not None:
+            display(event)
+
+    return listen
+
+
+@contextmanager
+def _signals_abort(run: TuningRun, *, to_the_end: bool) -> Iterator[None]:
+    """Signals ask the run to end and to restore; a second one changes nothing.
+
+    Args:
+        run: that shall end.
+        to_the_end: whether the process ends with the run; a late signal then does not cut off its report.
+    """
+
+    def ask(_number: int, _frame: object) -> None:
+        run.abort()
+
+    with _handling(ask, to_the_end=to_the_end):
+        yield
+
+
+@contextmanager
+def _handling(ask: Callable[[int, object], None], *, to_the_end: bool = True) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a terminal that goes away call ``ask``."""
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        ends.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in ends}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if to_the_end else handler)

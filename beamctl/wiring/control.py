@@ -1,0 +1,115 @@
+"""What the control process builds its runs from."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+
+from beamctl.engine.fenced import RequestingEngine
+from beamctl.run.attempt import Attempt, RecoveryAttempt, RunAttempt
+from beamctl.run.orders import Orders
+from beamctl.run.recovery import Left, recover
+from beamctl.run.session import TuningRun
+from beamctl.run.store_record import StoreRecord
+from beamctl.store.leases import Lease
+from beamctl.store.open import Store
+from beamctl.store.requests import NewRequest, Request
+from beamctl.store.runs import NewRun, Run
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.engines import with_fences
+from beamctl.wiring.kit import Choice
+
+
+def new_request(
+    deployment: Deployment, task: str, choice: Choice, principal: str, key: str, *, dry_run: bool, review: bool
+) -> NewRequest:
+    """A choice as it is asked of the control process."""
+    kit = deployment.kit(task)
+    return NewRequest(
+        task=task,
+        section=kit.key,
+        algorithm=choice.algorithm or kit.algorithms[0],
+        agent=choice.agent or kit.default_agent,
+        principal=principal,
+        idempotency_key=key,
+        target=choice.target,
+        budgets={
+            "max_steps": choice.max_steps,
+            "step_percent": choice.step_percent,
+            "seed": choice.seed,
+            "review": review,
+        },
+        dry_run=dry_run,
+    )
+
+
+def choice_of(request: Request) -> Choice:
+    """What a request asks for; the inverse of :func:`new_request`."""
+    b = request.budgets or {}
+    return Choice(
+        request.algorithm or None, request.agent or None, request.target, b.get("max_steps"), b.get("step_percent"),
+        b.get("seed") or 0,
+    )  # fmt: skip
+
+
+def new_run(deployment: Deployment, task: str, choice: Choice, principal: str, request: int | None) -> NewRun:
+    """What a run of a task will be.
+
+    Raises:
+        UnknownNameError, IncompatibleAgentError: it cannot be built.
+    """
+    kit = deployment.kit(task)
+    proposer = kit.course(choice).proposer
+    name, _, digest = proposer.partition("@")
+    return NewRun(
+        section=kit.key,
+        task=task,
+        principal=principal,
+        agent=proposer,
+        agent_hashes={name: digest} if digest else {},
+        configuration_hash=kit.section_hash,
+        request=request,
+    )
+
+
+class ControlWorkshop:
+    """See :class:`beamctl.run.supervisor.Workshop`.
+
+    Args:
+        deployment: machines and settings.
+        store: where runs are recorded.
+        make_engine: a fresh engine for each run.
+    """
+
+    def __init__(self, deployment: Deployment, store: Store, make_engine: Callable[[], RequestingEngine]) -> None:
+        self._deployment = deployment
+        self._store = store
+        self._make_engine = make_engine
+
+    def describe(self, request: Request) -> NewRun:
+        """What the run of a request will be."""
+        return new_run(self._deployment, request.task, choice_of(request), request.principal, request.id)
+
+    def attempt(self, request: Request, lease: Lease, run: Run, orders: Orders) -> Attempt:
+        """The run itself."""
+        kit, choice = self._deployment.kit(request.task), choice_of(request)
+        layout = kit.layout()
+        engine = with_fences(self._make_engine(), layout)
+        tuning = TuningRun(
+            engine,
+            layout,
+            kit.course(choice),
+            lambda _: None,
+            self._deployment.settings.connect_timeout_s,
+            StoreRecord(self._store, lease, run.id, asdict(choice)),
+            orders,
+        )
+        return RunAttempt(engine, tuning, self._store, run.id, dry_run=request.dry_run)
+
+    def recovery(self, lease: Lease, run: Run, orders: Orders) -> Attempt:
+        """Bringing back what a run has left behind."""
+        kit, record = self._deployment.kit(run.task), StoreRecord(self._store, lease, run.id)
+        left = Left(run.snapshot, self._store.journal.of_run(run.id))
+        timeout_s = self._deployment.settings.connect_timeout_s
+        layout = kit.layout()
+        work = partial(recover, layout=layout, left=left, journal=record, gate=orders.gate, connect_timeout_s=timeout_s)
+        return RecoveryAttempt(with_fences(self._make_engine(), layout), work, self._store, run.id)
