@@ -98,6 +98,8 @@ def main(
       err5, err10  nominal, and 5 or 10 % error on fields, calibration and resonators
       dead         err5, and one BPM that reads 0
       weak, reversed, crossed    err5, and a corrector or pair of them that is
+      dead-corrector, reversed3  err5, and a corrector that does nothing, or three that are reversed
+      swapped, reversed-bpm      err5, and two correctors exchanged, or a BPM channel of the wrong sign
 
     \b
     Scenarios of an injector, which is found at a poor setting in all of them:

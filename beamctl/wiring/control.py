@@ -6,6 +6,7 @@ from functools import partial
 
 from beamctl.engine.fenced import RequestingEngine
 from beamctl.run.attempt import Attempt, RecoveryAttempt, RunAttempt
+from beamctl.run.events import Listener
 from beamctl.run.orders import Orders
 from beamctl.run.recovery import Left, recover
 from beamctl.run.session import TuningRun
@@ -80,9 +81,17 @@ class ControlWorkshop:
         deployment: machines and settings.
         store: where runs are recorded.
         make_engine: a fresh engine for each run.
+        listen: who is told of what a run reports, from the run and its budget.
     """
 
-    def __init__(self, deployment: Deployment, store: Store, make_engine: Callable[[], RequestingEngine]) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        store: Store,
+        make_engine: Callable[[], RequestingEngine],
+        listen: Callable[[Run, int], Listener] = lambda _run, _budget: lambda _: None,
+    ) -> None:
+        self._listen = listen
         self._deployment = deployment
         self._store = store
         self._make_engine = make_engine
@@ -95,13 +104,13 @@ class ControlWorkshop:
         """The run itself."""
         kit, choice = self._deployment.kit(request.task), choice_of(request)
         choice, mapping = with_preflight(self._store, kit, choice)
-        layout = kit.layout()
+        course, layout = kit.course(choice, mapping), kit.layout()
         engine = with_fences(self._make_engine(), layout)
         tuning = TuningRun(
             engine,
             layout,
-            kit.course(choice, mapping),
-            lambda _: None,
+            course,
+            self._listen(run, course.max_steps),
             self._deployment.settings.connect_timeout_s,
             StoreRecord(self._store, lease, run.id, asdict(choice)),
             orders,
