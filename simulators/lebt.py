@@ -10,8 +10,8 @@ u = x + iy and u' = dx/dz + i dy/dz in m, rad. What the model does:
   does in third order. Across an edge kappa (1 + tanh(s / w)) / 2 the last term adds up to -kappa^2 r^3 / (6 w).
 * Space charge: the unneutralised part of the current, as a uniform round beam of the rms radius that the surviving
   particles have there, centred on them: a linear kick per slice. It cannot deform the distribution.
-* H2+ follows protons of the same energy with 1/sqrt(2) of every magnetic effect; it feels the field of the protons
-  and adds none of its own.
+* H2+ follows protons of the same energy with 1/sqrt(2) of every magnetic effect; it feels the field of the protons,
+  which is linear inside their uniform beam and falls off with 1/r outside, and adds none of its own.
 
 Particles pass in blocks of 256 in one flat float32 array, as in :mod:`simulators.rfq`.
 """
@@ -105,7 +105,8 @@ class Arrived:
     Attributes:
         position: (x, x', y, y') in m, rad, shape (4, n).
         alive: passed all apertures, shape (n,).
-        field: per slice the space-charge kick 1/m and its centre x, y in m, shape (slices, 3).
+        field: per slice the space-charge kick 1/m, its centre x, y in m, and the squared radius of the uniform beam
+            that makes it in m^2, shape (slices, 4).
     """
 
     position: Floats
@@ -144,7 +145,7 @@ def transport(
         geometry, np.array(optics.solenoid_t), np.array(optics.kick_rad), np.array(optics.displacement_m),
         1.0 if follow is None else H2_MAGNETIC,
     )  # fmt: skip
-    field = np.empty((n_slice(rows), 3), dtype=np.float32) if follow is None else follow
+    field = np.empty((n_slice(rows), 4), dtype=np.float32) if follow is None else follow
     n = start.shape[1]
     blocks = -(-n // BLOCK)
     padded = np.zeros((5, blocks * BLOCK), dtype=np.float32)
@@ -220,10 +221,14 @@ def move(lanes: Floats, elements: Array, k: float, n: int, field: Floats, follow
                 strength = k * alive / n * 2.0 * h / (2.0 * spread) if spread > 1e-12 else 0.0
                 field[slice_index, 0] = strength
                 field[slice_index, 1], field[slice_index, 2] = sx + dx, sy + dy
+                field[slice_index, 3] = max(2.0 * spread, 1e-12)
             strength32 = field[slice_index, 0]
             x0, y0 = field[slice_index, 1] - dx, field[slice_index, 2] - dy
             for b in range(len(lanes)):
-                _kick_half(lanes[b], strength32, x0, y0, m11, m12, m21)
+                if follow:
+                    _weaken_half(lanes[b], strength32, x0, y0, field[slice_index, 3], m11, m12, m21)
+                else:
+                    _kick_half(lanes[b], strength32, x0, y0, m11, m12, m21)
             slice_index += 1
         turn = kappa * length
         for b in range(len(lanes)):
@@ -272,6 +277,21 @@ def _kick_half(
         x, y = lane[j], lane[2 * BLOCK + j]
         xp = lane[BLOCK + j] + strength * (x - x0)
         yp = lane[3 * BLOCK + j] + strength * (y - y0)
+        lane[BLOCK + j], lane[3 * BLOCK + j] = m21 * x + m11 * xp, m21 * y + m11 * yp
+        lane[j], lane[2 * BLOCK + j] = m11 * x + m12 * xp, m11 * y + m12 * yp
+
+
+@_simd
+def _weaken_half(
+    lane: Floats, strength: np.float32, x0: np.float32, y0: np.float32, square: np.float32,
+    m11: np.float32, m12: np.float32, m21: np.float32,
+) -> None:  # fmt: skip
+    """As :func:`_kick_half`, for particles that may be outside of the beam of squared radius ``square``: 1/r there."""
+    for j in range(BLOCK):
+        x, y = lane[j], lane[2 * BLOCK + j]
+        dx, dy = x - x0, y - y0
+        kick = strength * (square / max(dx * dx + dy * dy, square))
+        xp, yp = lane[BLOCK + j] + kick * dx, lane[3 * BLOCK + j] + kick * dy
         lane[BLOCK + j], lane[3 * BLOCK + j] = m21 * x + m11 * xp, m21 * y + m11 * yp
         lane[j], lane[2 * BLOCK + j] = m11 * x + m12 * xp, m11 * y + m12 * yp
 

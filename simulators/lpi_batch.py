@@ -159,7 +159,7 @@ def _currents(
     lanes = np.zeros((blocks, 5 * BLOCK), dtype=np.float32)
     few = min(p, H2_PARTICLES)
     h2_lanes = np.zeros((-(-few // BLOCK), 5 * BLOCK), dtype=np.float32)
-    field = np.empty((n_slice, 3), dtype=np.float32)
+    field = np.empty((n_slice, 4), dtype=np.float32)
     tracked = np.empty((rfq.ROWS, p), dtype=np.float32)
     for i in range(n):
         _start(lanes, source[i], normal[i], p)

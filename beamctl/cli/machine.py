@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -23,17 +24,19 @@ app.add_typer(machine_app, name="machine")
 def tasks(context: typer.Context) -> None:
     """List what can be tuned, and by whom."""
     d = deployment(context)
-    table = Table(title=", ".join(m.title for m in d.machines), title_justify="left")
-    for column in ("task", "what", "section", "knobs", "read", "goal", "budget", "algorithms"):
-        table.add_column(column, overflow="fold")
+    console = Console(highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("task", "section", "knobs", "goal", "steps"):
+        table.add_column(column, no_wrap=True)
+    by_algorithms: dict[tuple[str, ...], list[str]] = {}
     for name in d.tasks:
         kit = d.kit(name)
         f = kit.facts
-        table.add_row(
-            name, f.title, f"{f.machine} {f.section}", str(f.knobs), f.instruments, f.goal, f"{f.max_steps} steps",
-            ", ".join(kit.algorithms),
-        )  # fmt: skip
-    Console().print(table)
+        table.add_row(name, kit.key, str(f.knobs), f.goal, str(f.max_steps))
+        by_algorithms.setdefault(kit.algorithms, []).append(name)
+    console.print(table)
+    for algorithms, names in by_algorithms.items():
+        console.print(f"--algorithm for {', '.join(names)}: {', '.join(algorithms)}")
 
 
 @machine_app.command()

@@ -68,9 +68,20 @@ class Supervisor:
         store: requests, commands, runs.
         workshop: builds runs.
         on_change: told when something is different, for status displays.
+        on_beat: told every second that the loop lives.
+        why_closed: why no new run may begin; empty where it may.
     """
 
-    def __init__(self, store: Store, workshop: Workshop, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        workshop: Workshop,
+        on_change: Callable[[], None] = lambda: None,
+        on_beat: Callable[[], None] = lambda: None,
+        why_closed: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._on_beat = on_beat
+        self._why_closed = why_closed
         self._store = store
         self._workshop = workshop
         self._on_change = on_change
@@ -87,6 +98,11 @@ class Supervisor:
         with self._lock:
             working = {name: a.run for name, a in (self._unwritten | self._active).items()}
             return working | {name: run for name, (run, _) in self._parked.items()}
+
+    @property
+    def active(self) -> int:
+        """Runs at work."""
+        return len(self._active)
 
     def halt_all(self, by: str) -> None:
         """Freeze every run at once; needs neither store nor loop."""
@@ -199,6 +215,9 @@ class Supervisor:
         while (request := self._store.requests.claim()) is not None:
             lease = None
             try:
+                closed = self._why_closed()
+                if closed:
+                    raise LeaseHeldError(closed)
                 new = self._workshop.describe(request)
                 owner = self.sections.get(new.section)
                 if owner is not None:
@@ -279,6 +298,7 @@ class Supervisor:
             self._store.requests.finish(run.request, outcome)
 
     def _beat(self) -> None:
+        self._on_beat()
         for active in list(self._active.values()):
             try:
                 active.lease.beat()

@@ -12,8 +12,12 @@ from beamctl.engine.layout import SectionLayout, section_layout
 from beamctl.errors import UnknownNameError
 from beamctl.machine.description import IonDescription, MachineDescription, OrbitTask, description_hash
 from beamctl.machine.loader import find_task
+from beamctl.run.mapped_course import MappedOrbitCourse
 from beamctl.run.orbit_course import OrbitCourse
+from beamctl.run.preflight import PreflightCourse
 from beamctl.task.from_description import orbit_problem
+from beamctl.task.mapping import Mapping
+from beamctl.task.prior import section_prior
 from beamctl.task.problem import OrbitProblem
 from beamctl.wiring.kit import Choice, TaskFacts
 
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from beamctl.training.machines import Site
 
 DEFAULT_AGENT = "cafe2-orbit"
+PREFLIGHT = "preflight"
+"""not an algorithm that tunes, but the check that comes before it"""
 
 
 def _bls() -> OrbitAgent:
@@ -78,7 +84,7 @@ class OrbitKit:
         t = self.task
         return TaskFacts(
             self.name, t.title, self.machine.name, t.section, len(t.correctors), f"{len(t.bpms)} BPMs",
-            f"RMS below {t.target_mm:g} mm", t.max_steps,
+            f"RMS < {t.target_mm:g} mm", t.max_steps,
         )  # fmt: skip
 
     @property
@@ -111,9 +117,14 @@ class OrbitKit:
         share = kind.unit_a.value / kind.step_limit.value
         return load_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash, share)
 
-    def course(self, choice: Choice) -> OrbitCourse:
-        """The task with the agent that proposes."""
-        return OrbitCourse(self.problem(choice), self.agent(choice))
+    def course(self, choice: Choice, mapping: Mapping | None = None) -> OrbitCourse | PreflightCourse:
+        """The task with the agent that proposes, in the coordinates that a preflight has found; or the preflight."""
+        if choice.algorithm == PREFLIGHT:
+            prior = section_prior(self.machine, self.design, self.ion, self.name)
+            return PreflightCourse(self.problem(), prior, self.layout().valid_range)
+        if mapping is None:
+            return OrbitCourse(self.problem(choice), self.agent(choice))
+        return MappedOrbitCourse(self.problem(choice), self.agent(choice), mapping)
 
     @property
     def section_hash(self) -> str:

@@ -9,6 +9,7 @@ from beamctl.errors import UnknownNameError
 from beamctl.machine.injector import InjectorDescription, TransmissionTask, injector_hash
 from beamctl.machine.loader import find_transmission_task
 from beamctl.run.transmission_course import TransmissionCourse
+from beamctl.task.mapping import Mapping
 from beamctl.task.transmission_from_description import transmission_problem
 from beamctl.task.transmission_problem import TransmissionProblem
 from beamctl.wiring.kit import Choice, TaskFacts
@@ -44,7 +45,7 @@ class TransmissionKit:
     def facts(self) -> TaskFacts:
         """For people."""
         t = self.task
-        goal = f"most current behind the RFQ; transmission of {t.target_transmission:g}"
+        goal = f"T >= {t.target_transmission:g}"
         return TaskFacts(self.name, t.title, self.machine.name, "lebt", len(t.knobs), "ACCT, MFC1", goal, t.max_steps)
 
     @property
@@ -74,6 +75,6 @@ class TransmissionKit:
             raise UnknownNameError("algorithm", algorithm, self.algorithms)
         return load_transmission_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash)
 
-    def course(self, choice: Choice) -> TransmissionCourse:
-        """The task with the agent that proposes."""
+    def course(self, choice: Choice, mapping: Mapping | None = None) -> TransmissionCourse:
+        """The task with the agent that proposes; there is no preflight of an injector."""
         return TransmissionCourse(self.problem(choice), self.agent(choice))

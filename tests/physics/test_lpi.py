@@ -109,14 +109,14 @@ def test_correctors_undo_a_displaced_solenoid(machine: LpiMachine, plane: np.nda
 
 
 def test_h2_counts_at_the_acct_only(machine: LpiMachine, plane: np.ndarray) -> None:
-    """Where all H2+ passes the cone, T at the best MFC1 is 1 / (1 + share)."""
+    """Where nearly all H2+ passes the cone, T at the best MFC1 is about 1 / (1 + share)."""
     share = 0.06
     mixed = replace(machine, h2_share=share)
     eta, setting = best(plane, ~WEAK)
     pure, seen = run(machine, setting), run(mixed, setting)
     assert seen.mfc1_a == pure.mfc1_a
-    assert seen.acct_a == pytest.approx(pure.acct_a + share * machine.source.current_a, rel=0.005)
-    assert seen.transmission == pytest.approx(pure.transmission / (1 + share), rel=0.005)
+    assert seen.acct_a == pytest.approx(pure.acct_a + share * machine.source.current_a, rel=0.01)
+    assert seen.transmission == pytest.approx(pure.transmission / (1 + share), rel=0.01)
     assert seen.transmission == pytest.approx(1 / (1 + share), abs=0.015)
     print(f"eta {eta:.3f}, T {seen.transmission:.3f}, 1 / (1 + share) {1 / (1 + share):.3f}")
 
