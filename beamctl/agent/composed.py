@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from beamctl.agent.gaussian_process import GaussianProcessAgent, GpParameters
 from beamctl.agent.base import TransmissionAgent
+from beamctl.agent.gaussian_process import GaussianProcessAgent, GpParameters
 from beamctl.task.transmission import Array
 from beamctl.task.transmission_problem import TransmissionProblem, TransmissionView
 
@@ -38,9 +38,7 @@ class ApproachThenGpAgent:
         reach: the approach has as many steps as a knob needs for this share of its range.
     """
 
-    def __init__(
-        self, name: str, approach: TransmissionAgent, parameters: GpParameters, reach: float = REACH
-    ) -> None:
+    def __init__(self, name: str, approach: TransmissionAgent, parameters: GpParameters, reach: float = REACH) -> None:
         self.name = name
         self.identity = f"{approach.identity}+gp"
         self._approach = approach
