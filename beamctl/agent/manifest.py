@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 
+from beamctl.agent.gaussian_process import GpParameters
+
 
 class ManifestPart(BaseModel):
     """Base of the manifest's models."""
@@ -88,6 +90,7 @@ class Manifest(ManifestPart):
         training: how it came about.
         golden: checked whenever the agent is loaded.
         evaluation: rows of its evaluation report.
+        gp: prior of the Gaussian process that goes with a transmission agent.
     """
 
     format: Literal[1] = 1
@@ -102,6 +105,7 @@ class Manifest(ManifestPart):
     training: TrainingRecord
     golden: GoldenVectors
     evaluation: list[dict[str, Any]] = Field(default_factory=list)
+    gp: GpParameters | None = None
 
     @model_validator(mode="after")
     def _layout_is_complete(self) -> Self:
