@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beamctl.agent.base import OrbitAgent
+from beamctl.agent.optimisers.agent import optimiser_agent
 from beamctl.agent.registry import Registry, load_agent
 from beamctl.engine.layout import SectionLayout, section_layout
 from beamctl.errors import UnknownNameError
@@ -42,6 +43,8 @@ def _svd() -> OrbitAgent:
 
 
 UNTRAINED: dict[str, Callable[[], OrbitAgent]] = {"bls": _bls, "svd": _svd}
+REFERENCES = ("nelder-mead", "rcds", "es", "bo", "bo-trust")
+"""model-free optimisers, to compare with"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class OrbitKit:
     @property
     def algorithms(self) -> tuple[str, ...]:
         """Names that can be chosen, the default first."""
-        return ("tbsac", *UNTRAINED)
+        return ("tbsac", *UNTRAINED, *REFERENCES)
 
     @property
     def default_agent(self) -> str:
@@ -111,6 +114,8 @@ class OrbitKit:
         algorithm = c.algorithm or self.algorithms[0]
         if algorithm not in self.algorithms:
             raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        if algorithm in REFERENCES:
+            return optimiser_agent(algorithm, c.seed)
         if algorithm in UNTRAINED:
             return UNTRAINED[algorithm]()
         kind = self.machine.types.corrector

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from beamctl.agent.base import TransmissionAgent
-from beamctl.agent.registry import Registry, load_transmission_agent
+from beamctl.agent.composed import ApproachThenGpAgent, DesignAgent
+from beamctl.agent.gaussian_process import GaussianProcessAgent
+from beamctl.agent.optimisers.agent import optimiser_agent
+from beamctl.agent.registry import Registry, load_gp_parameters, load_transmission_agent
 from beamctl.engine.layout import SectionLayout, injector_layout
 from beamctl.errors import UnknownNameError
 from beamctl.machine.injector import InjectorDescription, TransmissionTask, injector_hash
@@ -15,6 +18,9 @@ from beamctl.task.transmission_problem import TransmissionProblem
 from beamctl.wiring.kit import Choice, TaskFacts
 
 DEFAULT_AGENT = "lpi-transmission"
+REFERENCES = ("nelder-mead", "rcds", "es", "bo", "bo-trust", "grid")
+ALGORITHMS = ("tbsac+gp", "tbsac", "design+gp", "gp", *REFERENCES)
+"""the default first; ``gp`` and what is made of it take their prior from the trained agent's manifest"""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class TransmissionKit:
     @property
     def algorithms(self) -> tuple[str, ...]:
         """Names that can be chosen, the default first."""
-        return ("tbsac",)
+        return ALGORITHMS
 
     @property
     def default_agent(self) -> str:
@@ -73,7 +79,17 @@ class TransmissionKit:
         algorithm = c.algorithm or self.algorithms[0]
         if algorithm not in self.algorithms:
             raise UnknownNameError("algorithm", algorithm, self.algorithms)
-        return load_transmission_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash)
+        if algorithm in REFERENCES:
+            return optimiser_agent(algorithm, c.seed)
+        folder = self.registry.find(c.agent or DEFAULT_AGENT)
+        if algorithm == "tbsac":
+            return load_transmission_agent(folder, self.section_hash)
+        parameters = load_gp_parameters(folder)
+        if algorithm == "gp":
+            return GaussianProcessAgent(parameters)
+        is_learned = algorithm == "tbsac+gp"
+        approach = load_transmission_agent(folder, self.section_hash) if is_learned else DesignAgent()
+        return ApproachThenGpAgent(algorithm, approach, parameters)
 
     def course(self, choice: Choice, mapping: Mapping | None = None) -> TransmissionCourse:
         """The task with the agent that proposes; there is no preflight of an injector."""
