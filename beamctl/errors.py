@@ -16,10 +16,13 @@
     │   ├── JournalError             a put could not be written down first, so it was not sent
     │   └── HaltedError              a person has frozen the run: nothing may be written, not even a restore
     ├── AgentError
+    │   ├── MissingExtraError        an algorithm that needs an optional package
     │   └── IncompatibleAgentError   hash, layout or machine of an exported agent does not fit
     ├── NoValidReadingError          no BPM is usable
     ├── RunError
     │   └── RunAbortedError          a person or a signal ended the run
+    ├── ServingError                 PVs of our own cannot be served
+    │   └── PortInUseError           no port to serve them at
     └── StoreError                   what was to be written down is not, or what was written cannot be read
         ├── StoreUnavailableError    cannot be opened or reached, or is of a newer beamctl
         ├── StoreWriteError          disk full or failing, or read-only: nothing of this was written
@@ -121,6 +124,19 @@ class IncompatibleAgentError(AgentError):
     """An agent that must not run here."""
 
 
+class MissingExtraError(AgentError):
+    """An algorithm that needs a package which is not installed.
+
+    Args:
+        what: the algorithm.
+        package: what it needs.
+        extra: of beamctl that brings it.
+    """
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package}, which is not installed: pip install 'beamctl[{extra}]'")
+
+
 class NoValidReadingError(BeamControlError):
     """Every BPM is masked."""
 
@@ -131,6 +147,14 @@ class RunError(BeamControlError):
 
 class RunAbortedError(RunError):
     """A person or a signal ended the run; the snapshot is being restored."""
+
+
+class ServingError(BeamControlError):
+    """A Channel Access server that does not serve."""
+
+
+class PortInUseError(ServingError):
+    """A port that somebody else has, or an interface that is not this host's."""
 
 
 class StoreError(BeamControlError):

@@ -98,6 +98,8 @@ def main(
       err5, err10  nominal, and 5 or 10 % error on fields, calibration and resonators
       dead         err5, and one BPM that reads 0
       weak, reversed, crossed    err5, and a corrector or pair of them that is
+      dead-corrector, reversed3  err5, and a corrector that does nothing, or three that are reversed
+      swapped, reversed-bpm      err5, and two correctors exchanged, or a BPM channel of the wrong sign
 
     \b
     Scenarios of an injector, which is found at a poor setting in all of them:
@@ -134,13 +136,11 @@ def _run(given: Options) -> None:
     _set_caproto_up()
     from beamctl.engine.simulated.factory import make_plant
     from beamctl.machine.loader import load_ion, load_machine
+    from beamctl.status.ca.ports import claim_port
     from ioc.plant_clock import PlantClock
-    from ioc.ports import claim_port
     from ioc.records import make_records
-    from ioc.server import is_worth_a_line, serve
+    from ioc.server import serve_machine
 
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(is_worth_a_line)
     machines = [load_machine(name) for name in given.machines]
     plant = make_plant(machines, load_ion(given.ion) if given.ion else None, given.scenarios, given.seed)
     left_out = {_known_pv(name.removeprefix(given.prefix), plant.channels) for name in given.without}
@@ -154,17 +154,16 @@ def _run(given: Options) -> None:
     async def run() -> None:
         clock = PlantClock(plant, records, given.speed)
         named = {given.prefix + pv: record for pv, record in records.items()}
-        await serve(clock, named, claim, announce)
+        await serve_machine(clock, named, claim, (LOOPBACK, _beacon_port()), announce)
 
     asyncio.run(run())
 
 
 def _announce(given: Options, title: str, scenario: str, port: int, names: list[str]) -> None:
     where = LOOPBACK if given.interface == "0.0.0.0" else given.interface  # noqa: S104  compared, not bound
-    repeater = int(os.environ["EPICS_CAS_BEACON_PORT"])
     ready = {
         "port": port,
-        "repeater_port": repeater,
+        "repeater_port": _beacon_port(),
         "seed": given.seed,
         "scenario": scenario,
         "pvs": len(names),
@@ -188,11 +187,11 @@ def _set_caproto_up() -> None:
     os.environ.setdefault("CAPROTO_SERVER_HIGH_LOAD_TIMEOUT_SEC", "0.001")
     # A busy host delays updates now and then; that is worth a line only when people would notice.
     os.environ.setdefault("CAPROTO_SERVER_HIGH_LOAD_WARN_LATENCY_SEC", "1.0")
-    # With an empty list caproto would send its beacons to everybody.
-    os.environ["EPICS_CAS_BEACON_ADDR_LIST"] = LOOPBACK
-    os.environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"] = "NO"
-    os.environ.setdefault("EPICS_CAS_BEACON_PORT", "5065")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+
+
+def _beacon_port() -> int:
+    return int(os.environ.get("EPICS_CAS_BEACON_PORT", "5065"))
 
 
 def _known_pv(name: str, known: Iterable[str]) -> str:

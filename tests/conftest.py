@@ -182,6 +182,14 @@ def start_ioc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartIoc]:
         ioc.close()
 
 
+@pytest.fixture(scope="module")
+def served_port() -> Iterator[int]:
+    """A port where clients look for PVs, for a server in this process."""
+    port = _free.pop()
+    yield port
+    _free.insert(0, port)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Show with a failure what the IOCs wrote."""

@@ -76,7 +76,7 @@ class Gate:
             Shape (batch,).
         """
         flat = observation.reshape(len(observation), -1)
-        finite = np.isfinite(flat).all(axis=1)
+        finite = np.asarray(np.isfinite(flat).all(axis=-1))
         known = np.where(finite[:, None], flat, 0.0)
         together = mahalanobis(known, self._mean, self._whitening) / self._threshold
         return np.where(finite, np.maximum(self._excess(known).max(axis=1), together), np.inf)
@@ -95,7 +95,7 @@ class Gate:
 
     def _excess(self, flat: Array) -> Array:
         """Distance of each feature from the middle of its range, 1 at its ends."""
-        return np.abs(2.0 * (flat - self._lo) / (self._hi - self._lo) - 1.0)
+        return np.asarray(np.abs(2.0 * (flat - self._lo) / (self._hi - self._lo) - 1.0))
 
 
 def mahalanobis(flat: Array, mean: Array, whitening: Array) -> Array:

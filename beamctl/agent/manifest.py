@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from beamctl.agent.envelope import Envelope
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
+
+from beamctl.agent.envelope import Envelope
 
 
 class ManifestPart(BaseModel):

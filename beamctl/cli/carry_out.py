@@ -27,6 +27,7 @@ from beamctl.wiring.control import new_request, new_run
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import epics_engine, with_fences
 from beamctl.wiring.kit import Choice, TaskKit
+from beamctl.wiring.preflight import with_preflight
 
 LOOK_S = 0.5
 
@@ -39,12 +40,14 @@ class Done:
         rows: that it was shown with.
         proposer: identity of the agent.
         steps: every reading.
+        run: number in the store, 0 for advice.
     """
 
     rows: Rows
     proposer: str
     steps: list[Stepped] = field(default_factory=list)
     result: RunResult = field(init=False)
+    run: int = 0
     advice: Advice | None = None
 
 
@@ -101,7 +104,8 @@ def _here(
 ) -> Done:
     """In this process, with the section's lease and everything written down."""
     kit = d.kit(task)
-    course = kit.course(choice)
+    choice, mapping = with_preflight(store, kit, choice)
+    course = kit.course(choice, mapping)
     done = Done(make_rows(kit, choice.target), course.proposer)
     store.check_space()
     new = new_run(d, task, choice, getpass.getuser(), None)
@@ -110,6 +114,7 @@ def _here(
         own_engine = engine is None
         reached = with_fences(engine or epics_engine(), kit.layout())
         run = store.runs.create(lease, new)
+        done.run = run.id
         record = StoreRecord(store, lease, run.id, asdict(choice))
         display = _display(console, kit, course, done, f"run {run.id}, ")
         tuning = TuningRun(
@@ -156,7 +161,7 @@ def _by_the_control_process(d: Deployment, store: Store, task: str, choice: Choi
             request = store.requests.get(request.id)
     if not runs:
         raise LeaseHeldError(f"refused by the control process: {request.reason}")
-    run = runs[0].id
+    run = done.run = runs[0].id
 
     def ask(_number: int, _frame: object) -> None:
         store.commands.send(run, Verb.ABORT, user)

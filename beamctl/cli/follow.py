@@ -1,6 +1,5 @@
 """Following a run through the store, by whatever process it is carried out."""
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from beamctl.cli.display import RunDisplay
 from beamctl.cli.rows import make_rows
 from beamctl.engine.restore import RestoreLine, RestoreOutcome
 from beamctl.run.events import Changed, Event, Outcome, Restored, RunResult, Stepped
+from beamctl.run.visits import number, numbers
 from beamctl.store.events import Event as StoredEvent
 from beamctl.store.open import Store
 from beamctl.store.states import RunState
@@ -86,9 +86,9 @@ class Follower:
     def _translated(self, stored: StoredEvent) -> Event | None:
         p = stored.payload
         if stored.kind == "visited":
-            values, valid = _array(p["values"]), np.array(p["valid"], dtype=bool)
-            figures = {name: _number(value) for name, value in p["figures"].items()}
-            return Stepped(p["step"], figures, values, valid, _array(p["setpoint_a"]), p["seconds"], p["note"])
+            values, valid = numbers(p["values"]), np.array(p["valid"], dtype=bool)
+            figures = {name: number(value) for name, value in p["figures"].items()}
+            return Stepped(p["step"], figures, values, valid, numbers(p["setpoint_a"]), p["seconds"], p["note"])
         if stored.kind == "restored":
             return Restored([restore_line(line) for line in p])
         if stored.kind == "state":
@@ -100,14 +100,14 @@ class Follower:
 
 def restore_line(stored: dict[str, Any]) -> RestoreLine:
     """A line of a restore as it was written down."""
-    numbers = {name: _number(stored[name]) for name in ("snapshot", "held", "readback")}
+    numbers = {name: number(stored[name]) for name in ("snapshot", "held", "readback")}
     return RestoreLine(**{**stored, **numbers, "outcome": RestoreOutcome(stored["outcome"])})
 
 
 def stored_result(stored: dict[str, Any]) -> RunResult:
     """A result as it was written down."""
-    figures = {name: {k: _number(v) for k, v in stored[name].items()} for name in ("initial", "final")}
-    arrays = {name: _array(stored[name]) for name in ("initial_values", "final_values")}
+    figures = {name: {k: number(v) for k, v in stored[name].items()} for name in ("initial", "final")}
+    arrays = {name: numbers(stored[name]) for name in ("initial_values", "final_values")}
     return RunResult(
         **{
             **stored,
@@ -118,13 +118,3 @@ def stored_result(stored: dict[str, Any]) -> RunResult:
             "restore": tuple(restore_line(line) for line in stored["restore"]),
         }
     )
-
-
-def _number(value: Any) -> float:
-    return (
-        float(value) if not isinstance(value, str) else {"NaN": math.nan, "-Infinity": -math.inf}.get(value, math.inf)
-    )
-
-
-def _array(values: list[Any]) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    return np.array([_number(v) for v in values])

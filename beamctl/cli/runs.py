@@ -19,6 +19,7 @@ from beamctl.run.replay import replay as replay_run
 from beamctl.store.open import Store, open_store
 from beamctl.store.states import RunState, Verb
 from beamctl.wiring.kit import Choice
+from beamctl.wiring.preflight import with_preflight
 
 runs_app = typer.Typer(help="Runs: list, show, watch, command, restore, replay.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
@@ -104,7 +105,9 @@ def replay(context: typer.Context, run: RunNumber, store: Url = None) -> None:
     with _open(context, store) as opened:
         found = opened.runs.get(run)
         kit = deployment(context).kit(found.task)
-        report = replay_run(opened, run, kit.layout(), lambda choice: kit.course(Choice(**choice)))
+        report = replay_run(
+            opened, run, kit.layout(), lambda choice: kit.course(*with_preflight(opened, kit, Choice(**choice)))
+        )
     for line in report.lines:
         typer.echo(line)
     if not report.is_identical:

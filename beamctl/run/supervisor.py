@@ -59,9 +59,20 @@ class Supervisor:
         store: requests, commands, runs.
         workshop: builds runs.
         on_change: told when something is different, for status displays.
+        on_beat: told every second that the loop lives.
+        why_closed: why no new run may begin; empty where it may.
     """
 
-    def __init__(self, store: Store, workshop: Workshop, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        workshop: Workshop,
+        on_change: Callable[[], None] = lambda: None,
+        on_beat: Callable[[], None] = lambda: None,
+        why_closed: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._on_beat = on_beat
+        self._why_closed = why_closed
         self._store = store
         self._workshop = workshop
         self._on_change = on_change
@@ -75,6 +86,11 @@ class Supervisor:
         """Who has which section, parked ones included."""
         with self._lock:
             return {name: a.run for name, a in self._active.items()} | {n: run for n, (run, _) in self._parked.items()}
+
+    @property
+    def active(self) -> int:
+        """Runs at work."""
+        return len(self._active)
 
     def halt_all(self, by: str) -> None:
         """Freeze every run at once; needs neither store nor loop."""
@@ -139,6 +155,9 @@ class Supervisor:
     def _take_requests(self) -> None:
         while (request := self._store.requests.claim()) is not None:
             try:
+                closed = self._why_closed()
+                if closed:
+                    raise LeaseHeldError(closed)
                 new = self._workshop.describe(request)
                 owner = self.sections.get(new.section)
                 if owner is not None:
@@ -205,6 +224,7 @@ class Supervisor:
             self._store.requests.finish(run.request, outcome)
 
     def _beat(self) -> None:
+        self._on_beat()
         for active in list(self._active.values()):
             try:
                 active.lease.beat()

@@ -1,18 +1,20 @@
 """Measures what a trained agent sees on machines like those that it was trained on: the envelope in its manifest.
 
-The machines come from a branch of the seed of their own. They reach further than training did, so that a real machine is
-not flagged for being a little unlike its description: relative errors of 10 %, twice the misalignments, a dead BPM; for
-injectors machines without beam and machines 1.75 times as far off.
+The machines come from a branch of the seed of their own. They reach further than training did, so that a real machine
+is not flagged for being a little unlike its description: relative errors of 10 %, twice the misalignments, a dead BPM;
+for injectors machines without beam and machines 1.75 times as far off.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beamctl.agent.base import Policy
 from beamctl.agent.envelope import Envelope, mahalanobis
+from beamctl.agent.gated import AnyView
 from beamctl.agent.policy import TrendPolicyAgent
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.machine.injector import InjectorDescription
@@ -41,13 +43,11 @@ LEAST_DEVIATION = 1e-3
 DIGITS = 5
 
 
-class _View(Protocol):
-    @property
-    def setpoint_a(self) -> Array: ...
+Index = NDArray[np.int64]
 
 
 Problem = TypeVar("Problem")
-View = TypeVar("View", bound=_View)
+View = TypeVar("View", bound=AnyView)
 
 
 class Recorder(Generic[Problem, View]):
@@ -67,7 +67,7 @@ class Recorder(Generic[Problem, View]):
         self._last: Array | None = None
         self._first = 0
         self._seen: list[Array] = []
-        self._run: list[Array] = []
+        self._run: list[Index] = []
 
     def start(self, problem: Problem) -> None:
         """More runs, with the next proposal."""
@@ -94,7 +94,7 @@ class Recorder(Generic[Problem, View]):
         return np.concatenate(self._seen)
 
     @property
-    def run(self) -> Array:
+    def run(self) -> Index:
         """The number of the run that each observation belongs to, shape (n,)."""
         return np.concatenate(self._run)
 
@@ -151,7 +151,7 @@ def transmission_envelope(
     return conclude(recorder.seen, recorder.run, recorder.runs)
 
 
-def conclude(seen: Array, run: Array, runs: int) -> Envelope:
+def conclude(seen: Array, run: Index, runs: int) -> Envelope:
     """The envelope of what was seen.
 
     Args:

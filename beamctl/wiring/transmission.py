@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 
 from beamctl.agent.base import TransmissionAgent
-from beamctl.agent.registry import Registry, load_transmission_agent
+from beamctl.agent.composed import DesignAgent
+from beamctl.agent.gated import GatedAgent
+from beamctl.agent.registry import AgentFolder, Registry, load_manifest, load_transmission_agent
+from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.engine.layout import SectionLayout, injector_layout
 from beamctl.errors import UnknownNameError
 from beamctl.machine.injector import InjectorDescription, TransmissionTask, injector_hash
 from beamctl.machine.loader import find_transmission_task
 from beamctl.run.transmission_course import TransmissionCourse
+from beamctl.task.mapping import Mapping
 from beamctl.task.transmission_from_description import transmission_problem
 from beamctl.task.transmission_problem import TransmissionProblem
 from beamctl.wiring.kit import Choice, TaskFacts
@@ -72,8 +76,17 @@ class TransmissionKit:
         algorithm = c.algorithm or self.algorithms[0]
         if algorithm not in self.algorithms:
             raise UnknownNameError("algorithm", algorithm, self.algorithms)
-        return load_transmission_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash)
+        folder = self.registry.find(c.agent or DEFAULT_AGENT)
+        policy = self.policy(folder)
+        manifest = load_manifest(folder)
+        return (
+            policy if manifest.envelope is None else GatedAgent(policy, DesignAgent(), manifest.envelope, manifest.id)
+        )
 
-    def course(self, choice: Choice) -> TransmissionCourse:
-        """The task with the agent that proposes."""
+    def policy(self, folder: AgentFolder) -> TransmissionPolicyAgent:
+        """A trained agent, loaded and verified, that is asked about everything."""
+        return load_transmission_agent(folder, self.section_hash)
+
+    def course(self, choice: Choice, mapping: Mapping | None = None) -> TransmissionCourse:
+        """The task with the agent that proposes; there is no preflight of an injector."""
         return TransmissionCourse(self.problem(choice), self.agent(choice))
