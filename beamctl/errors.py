@@ -11,6 +11,7 @@
     │   ├── ReadbackMismatchError    the power supply does not follow its setpoint
     │   ├── PermitLostError          beam permit low, or wrong machine
     │   │   └── BeamLostError        no beam in front of the section
+    │   │       └── RepeatedTripError  gone again right after a write of ours: a person has to look
     │   ├── NotSimulatedError        something that only a simulated machine may be asked to do
     │   ├── ForeignWriteError        a setpoint holds what this run has neither found nor written
     │   ├── JournalError             a put could not be written down first, so it was not sent
@@ -98,6 +99,10 @@ class PermitLostError(EngineError):
 
 class BeamLostError(PermitLostError):
     """There is no beam to tune with."""
+
+
+class RepeatedTripError(BeamLostError):
+    """The beam went away for the second time right after a write of ours."""
 
 
 class NotSimulatedError(EngineError):

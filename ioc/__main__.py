@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -37,6 +38,7 @@ class Options:
     interface: str
     speed: float
     without: tuple[str, ...]
+    put_log: Path | None
 
 
 @app.command()
@@ -80,6 +82,9 @@ def main(
         float, typer.Option(min=0.01, max=100.0, help="How many times faster ramps, shots and heartbeat are.")
     ] = 1.0,
     without: Annotated[list[str] | None, typer.Option(metavar="PV", help="Leave this PV out; may be repeated.")] = None,
+    put_log: Annotated[
+        Path | None, typer.Option(help="Append every put to this file: time, PV, value as received.")
+    ] = None,
     die_with_parent: Annotated[
         bool, typer.Option("--die-with-parent", help="End as soon as the starting process does (Linux).")
     ] = False,
@@ -123,7 +128,7 @@ def main(
             _die_with_parent()
         given = Options(
             tuple(machine or ["cafe2"]), ion, tuple(scenario or ()), secrets.randbelow(2**31) if seed < 0 else seed,
-            prefix, port, _address(interface), speed, tuple(without or ()),
+            prefix, port, _address(interface), speed, tuple(without or ()), put_log,
         )  # fmt: skip
         _run(given)
     except BeamControlError as error:
@@ -138,6 +143,7 @@ def _run(given: Options) -> None:
     from beamctl.machine.loader import load_ion, load_machine
     from beamctl.status.ca.ports import claim_port
     from ioc.plant_clock import PlantClock
+    from ioc.put_log import PutLog
     from ioc.records import make_records
     from ioc.server import serve_machine
 
@@ -145,6 +151,10 @@ def _run(given: Options) -> None:
     plant = make_plant(machines, load_ion(given.ion) if given.ion else None, given.scenarios, given.seed)
     left_out = {_known_pv(name.removeprefix(given.prefix), plant.channels) for name in given.without}
     records = make_records((c for c in plant.channels.values() if c.pv not in left_out), given.prefix)
+    if given.put_log is not None:
+        log = PutLog(given.put_log)
+        for record in records.values():
+            record.on_received = log.note
     claim = claim_port(given.interface, given.port)
 
     def announce() -> None:

@@ -68,6 +68,7 @@ def _isolate() -> list[int]:
 
 
 _free: list[int] = _isolate()
+os.environ["BEAMCTL_STORE"] = "sqlite:////nowhere/beamctl.db"  # whoever needs a store has one of its own
 
 # Whoever starts the tests in the background may have signals ignored, which processes under test would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Len
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, PositiveFloat
 from scipy.linalg import cho_solve, cholesky
 from scipy.stats import qmc
 
@@ -76,7 +75,7 @@ class GpParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    families: Annotated[tuple[GpFamily, ...], Len(min_length=1)]
+    families: Annotated[tuple[GpFamily, ...], Field(min_length=1)]
     reserve: int = 14
     beta: NonNegativeFloat = 1.0
     spread: PositiveFloat = 0.15

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 
 from beamctl.agent.envelope import Envelope
+from beamctl.agent.gaussian_process import GpParameters
 
 
 class ManifestPart(BaseModel):
@@ -91,6 +92,7 @@ class Manifest(ManifestPart):
         golden: checked whenever the agent is loaded.
         evaluation: rows of its evaluation report.
         envelope: what it has seen; None: it is asked about everything.
+        gp: prior of the Gaussian process that goes with a transmission agent.
     """
 
     format: Literal[1] = 1
@@ -106,6 +108,7 @@ class Manifest(ManifestPart):
     golden: GoldenVectors
     evaluation: list[dict[str, Any]] = Field(default_factory=list)
     envelope: Envelope | None = None
+    gp: GpParameters | None = None
 
     @model_validator(mode="after")
     def _layout_is_complete(self) -> Self:

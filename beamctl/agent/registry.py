@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from beamctl.agent.gaussian_process import GpParameters
 from beamctl.agent.manifest import Manifest, ObservationLayout
 from beamctl.agent.policy import Infer, TrendPolicyAgent
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
@@ -125,6 +126,18 @@ def load_transmission_agent(agent: AgentFolder, machine_hash: str | None = None)
         raise _other_kind(manifest, "transmission")
     _check_binding(manifest, machine_hash)
     return TransmissionPolicyAgent(_identity(manifest), infer)
+
+
+def load_gp_parameters(agent: AgentFolder) -> GpParameters:
+    """Prior of the Gaussian process that an agent carries.
+
+    Raises:
+        IncompatibleAgentError: not a valid manifest, or it carries none.
+    """
+    manifest = load_manifest(agent)
+    if manifest.gp is None:
+        raise IncompatibleAgentError(f"agent {manifest.id} carries no prior for a Gaussian process")
+    return manifest.gp
 
 
 def load_by_kind(agent: AgentFolder) -> TrendPolicyAgent | TransmissionPolicyAgent:

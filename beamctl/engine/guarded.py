@@ -5,7 +5,7 @@ Wraps any engine. Everything is checked for all knobs before the first put of a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,6 +243,26 @@ class GuardedSection:
         if foreign:
             raise ForeignWriteError(f"someone else moved: {'; '.join(foreign)}; nothing written")
         return np.array(list(values.values()))
+
+    def foreign(self) -> dict[str, float]:
+        """Setpoints that somebody else has moved, with what they hold, A; network read.
+
+        Raises:
+            StaleReadingError: INVALID, or no answer.
+            WriteFailedError: a put of ours may still be applied; what is there now need not stay.
+        """
+        if self._setpoints.in_doubt:
+            raise WriteFailedError(f"the outcome of a put is unknown: {', '.join(self._setpoints.in_doubt)}")
+        readings = _all_valid(self._conditions.fresh(self._setpoints.pvs))
+        return {pv: r.number for pv, r in readings.items() if not self._setpoints.is_ours(pv, r.number)}
+
+    def take_over(self, values: dict[str, float]) -> None:
+        """What somebody else has set, A, is from now on what this run has found there, and would restore."""
+        snapshot, setpoints = self._arming
+        for pv, value in values.items():
+            setpoints.adopt(pv, value)
+        goal = zip(setpoints.pvs, snapshot.setpoint_a, strict=True)
+        self._armed = replace(snapshot, setpoint_a=_read_only([values.get(pv, v) for pv, v in goal])), setpoints
 
     def restore(self) -> RestoreReport:
         """Bring every knob of ours back to the snapshot, in steps, verified; what someone else moved stays.

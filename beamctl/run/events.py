@@ -62,10 +62,16 @@ class Changed:
 
 @dataclass(frozen=True)
 class Held:
-    """Nothing is written until the readings are good again."""
+    """Nothing is written until the readings are good again, or a person says so.
+
+    Attributes:
+        seconds: so far.
+        restore_in_s: until the snapshot is restored by itself; None where nothing happens by itself.
+    """
 
     reason: str
     seconds: float
+    restore_in_s: float | None = None
 
 
 @dataclass(frozen=True)

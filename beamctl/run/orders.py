@@ -49,6 +49,10 @@ class Orders:
         """The next answer to a question of the run's, each once."""
         return self._decisions.popleft() if self._decisions else None
 
+    def forget_decisions(self) -> None:
+        """Answers that came before the question are answers to something else."""
+        self._decisions.clear()
+
     @property
     def ends_soon(self) -> bool:
         """Whether no further step shall be written."""

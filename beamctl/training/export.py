@@ -16,6 +16,7 @@ from stable_baselines3 import SAC
 from torch import Tensor, nn
 
 from beamctl.agent.envelope import Envelope
+from beamctl.agent.gaussian_process import GpParameters
 from beamctl.agent.manifest import GoldenVectors, Manifest, ObservationLayout, TrainingRecord, TransmissionLayout
 from beamctl.agent.policy import Infer
 from beamctl.agent.registry import AgentFolder, write_manifest
@@ -181,3 +182,11 @@ def code_revision() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit + ("+" if dirty else "")
+
+
+def add_gp(folder: Path, parameters: GpParameters) -> Manifest:
+    """Write the prior of a Gaussian process into the manifest of an exported agent."""
+    path = folder / "manifest.json"
+    manifest = Manifest.model_validate_json(path.read_bytes()).model_copy(update={"gp": parameters})
+    path.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return manifest

@@ -23,6 +23,7 @@ SELECTION_SEED = 20_230_514
 _TRAIN, _STEPS, _REPORT, _SELECT = range(10, 14)
 _ENVELOPE = 30
 """behind the branches of selection, one per task"""
+_PRIOR = 20
 
 
 def whole_problem(machine: InjectorDescription) -> TransmissionProblem:
@@ -66,6 +67,11 @@ def envelope_injectors(
     """Machines that show what an agent usually sees in a task."""
     population = Population(find_injector_scenario(machine, scenario), fixed_orbit=has_fixed_orbit(machine, task))
     return InjectorBatch(machine, [population], _rng(seed, _ENVELOPE), n, table)
+
+
+def prior_injectors(machine: InjectorDescription, seed: int, n: int) -> InjectorBatch:
+    """Machines of the nominal scenario that the prior of the Gaussian process is fitted to, with the tracker."""
+    return InjectorBatch(machine, [Population(find_injector_scenario(machine, "nominal"))], _rng(seed, _PRIOR), n)
 
 
 def has_fixed_orbit(machine: InjectorDescription, task: str) -> bool:

@@ -10,7 +10,7 @@ from beamctl.run.events import Listener
 from beamctl.run.orders import Orders
 from beamctl.run.recovery import Left, recover
 from beamctl.run.session import TuningRun
-from beamctl.run.store_record import StoreRecord
+from beamctl.run.store_record import StoreRecord, taken_over
 from beamctl.store.leases import Lease
 from beamctl.store.open import Store
 from beamctl.store.requests import NewRequest, Request
@@ -120,7 +120,7 @@ class ControlWorkshop:
     def recovery(self, lease: Lease, run: Run, orders: Orders) -> Attempt:
         """Bringing back what a run has left behind."""
         kit, record = self._deployment.kit(run.task), StoreRecord(self._store, lease, run.id)
-        left = Left(run.snapshot, self._store.journal.of_run(run.id))
+        left = Left(run.snapshot, self._store.journal.of_run(run.id), taken_over(self._store, run.id))
         timeout_s = self._deployment.settings.connect_timeout_s
         layout = kit.layout()
         work = partial(recover, layout=layout, left=left, journal=record, gate=orders.gate, connect_timeout_s=timeout_s)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from beamctl.agent.base import TransmissionAgent
-from beamctl.agent.composed import DesignAgent
+from beamctl.agent.composed import ApproachThenGpAgent, DesignAgent
 from beamctl.agent.gated import GatedAgent
 from beamctl.agent.registry import AgentFolder, Registry, load_manifest, load_transmission_agent
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
@@ -79,9 +79,11 @@ class TransmissionKit:
         folder = self.registry.find(c.agent or DEFAULT_AGENT)
         policy = self.policy(folder)
         manifest = load_manifest(folder)
-        return (
-            policy if manifest.envelope is None else GatedAgent(policy, DesignAgent(), manifest.envelope, manifest.id)
-        )
+        if manifest.envelope is None:
+            return policy
+        design = DesignAgent()
+        fall_back = design if manifest.gp is None else ApproachThenGpAgent("design+gp", design, manifest.gp)
+        return GatedAgent(policy, fall_back, manifest.envelope, manifest.id)
 
     def policy(self, folder: AgentFolder) -> TransmissionPolicyAgent:
         """A trained agent, loaded and verified, that is asked about everything."""

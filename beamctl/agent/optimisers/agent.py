@@ -11,7 +11,7 @@ from beamctl.agent.optimisers.grid import grid
 from beamctl.agent.optimisers.nelder_mead import nelder_mead
 from beamctl.agent.optimisers.rcds import rcds
 from beamctl.agent.optimisers.search import Array, Asking, Search, Situation, Told
-from beamctl.errors import UnknownNameError
+from beamctl.errors import IncompatibleAgentError, UnknownNameError
 from beamctl.task.orbit import orbit_rms
 from beamctl.task.problem import OrbitProblem, OrbitView
 from beamctl.task.transmission import objective
@@ -96,9 +96,11 @@ class OptimiserAgent:
 
     def _values(self, view: OrbitView | TransmissionView) -> Array:
         """What is raised: MFC1 over the source's current, or minus the RMS over the first one."""
-        if isinstance(view, TransmissionView):
-            assert isinstance(self._problem, TransmissionProblem)
-            return objective(view.reading_ma[:, -1], self._problem.floor_ma) / self._problem.source_ma
+        problem = self._problem
+        if isinstance(problem, TransmissionProblem) and isinstance(view, TransmissionView):
+            return objective(view.reading_ma[:, -1], problem.floor_ma) / problem.source_ma
+        if not isinstance(view, OrbitView):
+            raise IncompatibleAgentError(f"{self.identity} was started on {problem.task}, a task of another kind")
         rms = orbit_rms(view.history_mm[:, 2], view.valid)
         if not self._scale:
             self._scale = np.maximum(rms, 1e-3).tolist()

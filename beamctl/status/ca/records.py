@@ -48,10 +48,12 @@ class Record(ChannelData):  # type: ignore[misc]  # caproto has no types
     Attributes:
         definition: what it is.
         on_put: called with a client's put; until it is set, every put is refused.
+        on_received: told PV and value of every put before anything is checked.
     """
 
     definition: Definition
     on_put: PutHandler | None = None
+    on_received: Callable[[str, object], None] | None = None
 
     def __init__(self, definition: Definition, value: float | str, **metadata: Any) -> None:
         self.definition = definition
@@ -97,6 +99,8 @@ class Record(ChannelData):  # type: ignore[misc]  # caproto has no types
         Raises:
             ValueError: not finite, or not of a type that the record can hold.
         """
+        if self.on_received is not None:
+            self.on_received(self.definition.name, data[0])
         is_real = data_type in (ChannelType.DOUBLE, ChannelType.FLOAT)
         if is_real and not all(math.isfinite(number) for number in data):
             raise ValueError(f"{self.definition.name}: {data[0]} is not a finite number")
