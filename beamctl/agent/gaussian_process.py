@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Len
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeFloat, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, PositiveFloat
 from scipy.linalg import cho_solve, cholesky
 from scipy.stats import qmc
 
@@ -76,7 +75,7 @@ class GpParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    families: Annotated[tuple[GpFamily, ...], Len(min_length=1)]
+    families: Annotated[tuple[GpFamily, ...], Field(min_length=1)]
     reserve: int = 14
     beta: NonNegativeFloat = 1.0
     spread: PositiveFloat = 0.15
@@ -139,8 +138,11 @@ class GaussianProcessAgent:
         """Change of the knobs of one machine, in ranges."""
         visited = posterior.x
         home = visited[posterior.bound(visited, 0.0).argmax()]
-        if steps_left <= max(self._steps_to(home, here), 1):
-            return np.asarray(home - here)
+        change = self._search(posterior, here)
+        return change if self._steps_to(home, here + change) < steps_left else np.asarray(home - here)
+
+    def _search(self, posterior: "Posterior", here: Array) -> Array:
+        """Change towards the most promising setting, whatever comes after."""
         near, promise = self._climb(posterior, here)
         far = np.clip(posterior.prior.centre + self._parameters.spread * self._far, 0.0, 1.0)
         bound = posterior.bound(far, self._parameters.beta)

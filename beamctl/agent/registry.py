@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from beamctl.agent.gaussian_process import GpParameters
 from beamctl.agent.manifest import Manifest, ObservationLayout
 from beamctl.agent.policy import Infer, TrendPolicyAgent
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
@@ -81,6 +82,14 @@ def load_manifest(agent: AgentFolder) -> Manifest:
         raise IncompatibleAgentError(f"{agent.path / 'manifest.json'} is not a valid manifest: {error}") from error
 
 
+def write_manifest(agent: AgentFolder, manifest: Manifest) -> None:
+    """Put a passport beside the policy, in one go."""
+    path = agent.path / "manifest.json"
+    draft = path.with_suffix(".new")
+    draft.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
 def load_agent(agent: AgentFolder, machine_hash: str | None = None, unit_share: float = 1.0) -> TrendPolicyAgent:
     """Load and verify.
 
@@ -117,6 +126,18 @@ def load_transmission_agent(agent: AgentFolder, machine_hash: str | None = None)
         raise _other_kind(manifest, "transmission")
     _check_binding(manifest, machine_hash)
     return TransmissionPolicyAgent(_identity(manifest), infer)
+
+
+def load_gp_parameters(agent: AgentFolder) -> GpParameters:
+    """Prior of the Gaussian process that an agent carries.
+
+    Raises:
+        IncompatibleAgentError: not a valid manifest, or it carries none.
+    """
+    manifest = load_manifest(agent)
+    if manifest.gp is None:
+        raise IncompatibleAgentError(f"agent {manifest.id} carries no prior for a Gaussian process")
+    return manifest.gp
 
 
 def load_by_kind(agent: AgentFolder) -> TrendPolicyAgent | TransmissionPolicyAgent:

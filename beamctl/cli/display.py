@@ -72,6 +72,8 @@ class RunDisplay:
             table.add_row(name, f"{now:.3f}", f"{new:.3f}", f"{new - now:+.3f}")
         expected = f", expected by the model {self._rows.words(advice.predicted)}" if advice.predicted else ""
         table.caption = f"now {self._rows.words(advice.figures)}{expected}"
+        if advice.note:
+            table.caption += f"\n{advice.note}"
         return table
 
     def _picture(self) -> RenderableType:

@@ -91,6 +91,7 @@ class Advice:
         figures: now.
         predicted: what the model expects after the step; empty where it cannot tell.
         is_reached: whether the goal is reached already.
+        note: about the proposal, for people, mostly empty.
     """
 
     setpoint_a: Array
@@ -98,6 +99,7 @@ class Advice:
     figures: Figures
     predicted: Figures
     is_reached: bool
+    note: str = ""
 
 
 Event = Armed | Changed | Stepped | Held | Restored | Advice

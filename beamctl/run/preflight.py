@@ -151,6 +151,10 @@ class PreflightCourse:
             )  # fmt: skip
         return np.asarray(self._plan.settings_a[len(visits) - 1] - visits[-1].setpoint_a)
 
+    def note(self) -> str:
+        """Nothing."""
+        return ""
+
     def limited(self, setpoint_a: Array, change_a: Array) -> Array:
         """Within step and limits."""
         return limited_step(self._problem, setpoint_a, change_a)

@@ -62,12 +62,12 @@ def replay(
     course.start()
     visits: list[Visit] = []
     differences: list[str] = []
-    decisions = 0
+    decisions = last_step = 0
     for event in events:
         p = event.payload
-        step, note = p["step"], p.get("note", "")
+        step = p["step"]
         setpoint = np.array(p["setpoint_a"])
-        if event.kind == VISITED and visits and note == "" and step > 0:
+        if event.kind == VISITED and step > last_step:
             decisions += 1
             wanted = _decided(store, course, visits, max(course.max_steps - step + 1, 1), run)
             if not np.array_equal(wanted, setpoint):
@@ -76,6 +76,7 @@ def replay(
         measured = samples.next(np.array(p["valid"], dtype=bool))
         if not np.array_equal(measured.values, np.array(p["values"])):
             differences.append(f"step {step}: the samples give another reading than was used")
+        last_step = step
         visit = Visit(setpoint, np.array(p["readback_a"]), course.seen(setpoint, measured))
         visits = [*visits[:-1], visit] if event.kind == AGAIN else [*visits, visit]
     return ReplayReport(len(events), decisions, tuple(differences))

@@ -123,7 +123,8 @@ class TuningRun:
         self._guard.check(new, setpoint)
         course = self._course
         predicted = course.predict(measured, new - setpoint)
-        advice = Advice(setpoint, new, course.figures(measured), predicted, course.is_reached(measured))
+        reached = course.is_reached(measured)
+        advice = Advice(setpoint, new, course.figures(measured), predicted, reached, course.note())
         self._voice.tell(advice)
         return self._endings.result(Outcome.ADVISED, f"nothing written for {course.task}"), advice
 
@@ -157,8 +158,9 @@ class TuningRun:
             if setpoint is None:
                 continue
             self._progress.steps += 1
+            note = self._course.note()
             measured = self._moves.measure()
-            self._moves.report(measured, setpoint)
+            self._moves.report(measured, setpoint, note)
         return self._endings.keep(Outcome.REACHED, f"{self._course.goal} in two independent measurements")
 
     def _propose(self) -> Array:

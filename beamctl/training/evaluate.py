@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beamctl.agent.base import OrbitAgent
 from beamctl.agent.least_squares import best_reachable_rms
@@ -12,9 +11,7 @@ from beamctl.task.orbit import Array
 from beamctl.task.problem import OrbitProblem
 from beamctl.training.machines import Site, report_batch
 from beamctl.training.rollout import Rollout, rollout
-
-N_BOOTSTRAP = 2000
-CONFIDENCE = (2.5, 97.5)
+from beamctl.training.statistics import interval, step_percentile
 
 
 @dataclass(frozen=True)
@@ -112,26 +109,15 @@ def _row(
         scenario=scenario,
         algorithm=algorithm,
         success=float(reached.mean()),
-        success_ci=_interval(reached.astype(float), rng),
-        steps_median=_finite(np.percentile(steps, 50, method="lower")),
-        steps_p90=_finite(np.percentile(steps, 90, method="lower")),
+        success_ci=interval(reached.astype(float), rng),
+        steps_median=step_percentile(steps, 50),
+        steps_p90=step_percentile(steps, 90),
         initial_mean=float(result.initial_true.mean()),
         final_mean=float(result.final_true.mean()),
-        final_mean_ci=_interval(result.final_true, rng),
+        final_mean_ci=interval(result.final_true, rng),
         final_p95=float(np.percentile(result.final_true, 95)),
         final_max=float(result.final_true.max()),
         best_reachable_mean=float(best.mean()),
         success_true=float((reached & (result.final_true < target_mm)).mean()),
         reachable=float((best < target_mm).mean()),
     )
-
-
-def _interval(values: Array, rng: np.random.Generator) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean."""
-    rows: NDArray[np.int64] = rng.integers(len(values), size=(N_BOOTSTRAP, len(values)))
-    lo, hi = np.percentile(values[rows].mean(axis=1), CONFIDENCE)
-    return float(lo), float(hi)
-
-
-def _finite(value: np.floating) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -98,7 +98,7 @@ def fit_family(x: Array, level: Array, centre: Array, noise: float, iterations: 
     for _ in range(iterations):
         optimiser.zero_grad()
         loss = model.loss(settings, reading)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     return model.result()
@@ -130,7 +130,8 @@ class _Prior(torch.nn.Module):
         rest = (level + FLOOR).log() - (FLOOR + height * torch.exp(-0.5 * away)).log()
         explained = torch.linalg.solve_triangular(factor, rest[..., None], upper=False)
         volume = torch.diagonal(factor, dim1=-2, dim2=-1).log().sum(-1)
-        return (0.5 * explained.square().sum((-2, -1)) + volume).mean() / x.shape[1]
+        loss: Tensor = (0.5 * explained.square().sum((-2, -1)) + volume).mean() / x.shape[1]
+        return loss
 
     def result(self) -> GpFamily:
         """As numbers."""
@@ -150,7 +151,8 @@ class _Prior(torch.nn.Module):
 
 def _lower(raw: Tensor) -> Tensor:
     """Lower triangular, with a positive diagonal that is kept as a logarithm."""
-    return torch.tril(raw, -1) + torch.diag(torch.diagonal(raw).exp())
+    lower: Tensor = torch.tril(raw, -1) + torch.diag(torch.diagonal(raw).exp())
+    return lower
 
 
 def _rows(matrix: Tensor) -> tuple[tuple[float, ...], ...]:

@@ -21,6 +21,9 @@ from simulators.survival import SurvivalTable, survival_table
 SELECTION_SEED = 20_230_514
 """seed of the fixed machines that choose the checkpoint"""
 _TRAIN, _STEPS, _REPORT, _SELECT = range(10, 14)
+_ENVELOPE = 30
+"""behind the branches of selection, one per task"""
+_PRIOR = 20
 
 
 def whole_problem(machine: InjectorDescription) -> TransmissionProblem:
@@ -56,6 +59,19 @@ def report_injectors(machine: InjectorDescription, task: str, scenario: str, see
     """Machines that a report on a task is made on, with the tracker behind the LEBT."""
     population = Population(find_injector_scenario(machine, scenario), fixed_orbit=has_fixed_orbit(machine, task))
     return InjectorBatch(machine, [population], _rng(seed, _REPORT), n)
+
+
+def envelope_injectors(
+    machine: InjectorDescription, task: str, scenario: str, seed: int, n: int, table: SurvivalTable | None
+) -> InjectorBatch:
+    """Machines that show what an agent usually sees in a task."""
+    population = Population(find_injector_scenario(machine, scenario), fixed_orbit=has_fixed_orbit(machine, task))
+    return InjectorBatch(machine, [population], _rng(seed, _ENVELOPE), n, table)
+
+
+def prior_injectors(machine: InjectorDescription, seed: int, n: int) -> InjectorBatch:
+    """Machines of the nominal scenario that the prior of the Gaussian process is fitted to, with the tracker."""
+    return InjectorBatch(machine, [Population(find_injector_scenario(machine, "nominal"))], _rng(seed, _PRIOR), n)
 
 
 def has_fixed_orbit(machine: InjectorDescription, task: str) -> bool:

@@ -17,12 +17,26 @@ HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|\n"
 def write_report(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write all files; returns their paths, the report first."""
     folder.mkdir(parents=True, exist_ok=True)
-    summary = folder / "summary.json"
-    summary.write_text(json.dumps(evaluation.summary(), indent=1) + "\n", encoding="utf-8")
     plots = [_plot_distributions(evaluation, scenario, folder) for scenario in _scenarios(evaluation)]
-    report = folder / "report.md"
-    report.write_text(_markdown(evaluation, plots), encoding="utf-8")
-    return [report, summary, *plots]
+    return [*write_texts(folder, _markdown(evaluation, plots), evaluation.summary()), *plots]
+
+
+def write_texts(folder: Path, text: str, summary: dict[str, object]) -> list[Path]:
+    """Write ``report.md`` and ``summary.json``; returns their paths."""
+    report, numbers = folder / "report.md", folder / "summary.json"
+    report.write_text(text, encoding="utf-8")
+    numbers.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return [report, numbers]
+
+
+def share_with_interval(share: float, interval: tuple[float, float]) -> str:
+    """A share and its interval in per cent."""
+    return f"{100 * share:.1f} % ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
+
+
+def steps_or_never(*steps: float | None) -> list[str]:
+    """Numbers of steps; None is never."""
+    return ["never" if v is None else f"{v:.0f}" for v in steps]
 
 
 def table(evaluation: Evaluation) -> str:
@@ -31,8 +45,8 @@ def table(evaluation: Evaluation) -> str:
 
 
 def _line(row: Row) -> str:
-    median, p90 = ("never" if v is None else f"{v:.0f}" for v in (row.steps_median, row.steps_p90))
-    success = f"{100 * row.success:.1f} % ({100 * row.success_ci[0]:.1f} to {100 * row.success_ci[1]:.1f})"
+    median, p90 = steps_or_never(row.steps_median, row.steps_p90)
+    success = share_with_interval(row.success, row.success_ci)
     final = f"{row.final_mean:.3f} ({row.final_mean_ci[0]:.3f} to {row.final_mean_ci[1]:.3f})"
     best = f"{row.best_reachable_mean:.3f}, {100 * row.reachable:.1f} % of machines"
     cells = [

@@ -26,10 +26,11 @@ def best_reachable_ma(batch: InjectorBatch, problem: TransmissionProblem, famili
         families_a: where to begin, all knobs of the injector, A, shape (families, 6).
     """
     rng = np.random.default_rng(SEED)
-    return np.max([_evolve(batch, problem, family, rng) for family in families_a], axis=0)
+    return np.asarray(np.max([search_from(batch, problem, family, rng) for family in families_a], axis=0))
 
 
-def _evolve(batch: InjectorBatch, problem: TransmissionProblem, family_a: Array, rng: np.random.Generator) -> Array:
+def search_from(batch: InjectorBatch, problem: TransmissionProblem, family_a: Array, rng: np.random.Generator) -> Array:
+    """The same search from one family only, shape (n,)."""
     lo, span, slots = problem.lo_a, problem.hi_a - problem.lo_a, problem.slots
     n, k = len(batch), problem.n_knob
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beamctl.agent.base import OrbitAgent
-from beamctl.agent.registry import Registry, load_agent
+from beamctl.agent.gated import GatedAgent
+from beamctl.agent.optimisers.agent import optimiser_agent
+from beamctl.agent.policy import TrendPolicyAgent
+from beamctl.agent.registry import AgentFolder, Registry, load_agent, load_manifest
 from beamctl.engine.layout import SectionLayout, section_layout
 from beamctl.errors import UnknownNameError
 from beamctl.machine.description import IonDescription, MachineDescription, OrbitTask, description_hash
@@ -42,6 +45,8 @@ def _svd() -> OrbitAgent:
 
 
 UNTRAINED: dict[str, Callable[[], OrbitAgent]] = {"bls": _bls, "svd": _svd}
+REFERENCES = ("nelder-mead", "rcds", "es", "bo", "bo-trust")
+"""model-free optimisers, to compare with"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class OrbitKit:
     @property
     def algorithms(self) -> tuple[str, ...]:
         """Names that can be chosen, the default first."""
-        return ("tbsac", *UNTRAINED)
+        return ("tbsac", *UNTRAINED, *REFERENCES)
 
     @property
     def default_agent(self) -> str:
@@ -111,11 +116,20 @@ class OrbitKit:
         algorithm = c.algorithm or self.algorithms[0]
         if algorithm not in self.algorithms:
             raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        if algorithm in REFERENCES:
+            return optimiser_agent(algorithm, c.seed)
         if algorithm in UNTRAINED:
             return UNTRAINED[algorithm]()
+        folder = self.registry.find(c.agent or DEFAULT_AGENT)
+        policy = self.policy(folder)
+        manifest = load_manifest(folder)
+        return policy if manifest.envelope is None else GatedAgent(policy, _bls(), manifest.envelope, manifest.id)
+
+    def policy(self, folder: AgentFolder) -> TrendPolicyAgent:
+        """A trained agent, loaded and verified, that is asked about everything."""
         kind = self.machine.types.corrector
         share = kind.unit_a.value / kind.step_limit.value
-        return load_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash, share)
+        return load_agent(folder, self.section_hash, share)
 
     def course(self, choice: Choice, mapping: Mapping | None = None) -> OrbitCourse | PreflightCourse:
         """The task with the agent that proposes, in the coordinates that a preflight has found; or the preflight."""

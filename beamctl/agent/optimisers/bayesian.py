@@ -87,4 +87,4 @@ def _next(generator: Any, names: list[str], settings: list[Array], values: list[
         logging.getLogger("xopt").setLevel(logging.ERROR)
         generator.add_data(data)
         point = generator.generate(1)[0]
-    return np.clip(np.array([point[name] for name in names], dtype=float), 0.0, 1.0)
+    return np.asarray(np.clip([float(point[name]) for name in names], 0.0, 1.0))

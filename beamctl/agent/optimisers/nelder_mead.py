@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from beamctl.agent.optimisers.search import Asking, Situation
+from beamctl.agent.optimisers.search import Array, Asking, Situation
 
 SIZE = 0.1
 """edge of the first simplex, in ranges"""
@@ -41,5 +41,5 @@ def nelder_mead(situation: Situation) -> Asking:
                 values[i] = (yield points[i]).last
 
 
-def _inside(x: np.ndarray) -> np.ndarray:
-    return np.clip(x, 0.0, 1.0)
+def _inside(x: Array) -> Array:
+    return np.asarray(np.clip(x, 0.0, 1.0))
