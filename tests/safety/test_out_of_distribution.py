@@ -6,10 +6,7 @@ The judge is the machine's log of puts. Seeds are fixed.
 import numpy as np
 import pytest
 
-from beamctl.agent.base import note_of
 from beamctl.run.events import Advice, Outcome, Stepped
-from beamctl.run.mapped_course import MappedOrbitCourse
-from beamctl.run.orbit_course import OrbitCourse
 from beamctl.settings import Settings
 from beamctl.wiring.deployment import Deployment
 
@@ -56,7 +53,6 @@ def test_unheard_of_readings_go_to_the_fall_back_and_the_run_says_so(rig):
     assert told[3:]
     assert set(told[3:]) == {"bls instead of cafe2-orbit"}
     assert rig.breaches() == []
-    assert rig.off() == set()
 
 
 def test_the_network_gets_nothing_of_it(rig, monkeypatch):
