@@ -138,8 +138,11 @@ class GaussianProcessAgent:
         """Change of the knobs of one machine, in ranges."""
         visited = posterior.x
         home = visited[posterior.bound(visited, 0.0).argmax()]
-        if steps_left <= max(self._steps_to(home, here), 1):
-            return np.asarray(home - here)
+        change = self._search(posterior, here)
+        return change if self._steps_to(home, here + change) < steps_left else np.asarray(home - here)
+
+    def _search(self, posterior: "Posterior", here: Array) -> Array:
+        """Change towards the most promising setting, whatever comes after."""
         near, promise = self._climb(posterior, here)
         far = np.clip(posterior.prior.centre + self._parameters.spread * self._far, 0.0, 1.0)
         bound = posterior.bound(far, self._parameters.beta)

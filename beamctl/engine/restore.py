@@ -95,8 +95,8 @@ class Restorer:
         setpoints: the run's.
         goal: the snapshot, A, shape (k,).
         conditions: asked before every put.
-        is_inherited: the puts were those of a process that is gone. Then the IOC is always watched first; and a put that
-            shows in its setpoint has come, where a living process may have another one of it under way.
+        is_inherited: the puts were those of a process that is gone. Then the IOC is always watched first; and a put
+            that shows in its setpoint has come, where a living process may have another one of it under way.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ import numpy as np
 
 from beamctl.agent.base import OrbitAgent
 from beamctl.agent.gated import GatedAgent
+from beamctl.agent.optimisers.agent import optimiser_agent
 from beamctl.agent.policy import TrendPolicyAgent
 from beamctl.agent.registry import AgentFolder, Registry, load_agent, load_manifest
 from beamctl.engine.layout import SectionLayout, section_layout
@@ -44,6 +45,8 @@ def _svd() -> OrbitAgent:
 
 
 UNTRAINED: dict[str, Callable[[], OrbitAgent]] = {"bls": _bls, "svd": _svd}
+REFERENCES = ("nelder-mead", "rcds", "es", "bo", "bo-trust")
+"""model-free optimisers, to compare with"""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class OrbitKit:
     @property
     def algorithms(self) -> tuple[str, ...]:
         """Names that can be chosen, the default first."""
-        return ("tbsac", *UNTRAINED)
+        return ("tbsac", *UNTRAINED, *REFERENCES)
 
     @property
     def default_agent(self) -> str:
@@ -113,6 +116,8 @@ class OrbitKit:
         algorithm = c.algorithm or self.algorithms[0]
         if algorithm not in self.algorithms:
             raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        if algorithm in REFERENCES:
+            return optimiser_agent(algorithm, c.seed)
         if algorithm in UNTRAINED:
             return UNTRAINED[algorithm]()
         folder = self.registry.find(c.agent or DEFAULT_AGENT)

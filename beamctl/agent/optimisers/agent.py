@@ -46,7 +46,7 @@ def optimiser_agent(name: str, seed: int = 0) -> "OptimiserAgent":
 
 @dataclass
 class _Row:
-    """What one machine's optimiser has seen and wants, in ranges."""
+    """What one machine's optimiser has seen and wants, in ranges; ``asked``: largest knob change last proposed."""
 
     asking: Asking
     target: Array | None
@@ -54,6 +54,7 @@ class _Row:
     best_x: Array
     best_value: float
     steps: int = 0
+    asked: float = 0.0
     on_the_way: list[tuple[Array, float]] = field(default_factory=list)
 
 
@@ -115,7 +116,7 @@ class OptimiserAgent:
         return row
 
     def _see(self, row: _Row, x: Array, value: float) -> None:
-        if np.abs(x - row.x).max() < ARRIVED:
+        if np.abs(x - row.x).max() < ARRIVED <= row.asked:
             return
         row.x = x
         row.steps += 1
@@ -141,9 +142,13 @@ class OptimiserAgent:
     def _towards(self, row: _Row) -> Array:
         """A step towards the point that is asked for, in time back to the best reading."""
         left = self._problem.max_steps - row.steps
-        way_back = row.best_x - row.x
-        if row.target is None or left <= np.ceil(np.abs(way_back / self._step).max() - ARRIVED):
-            way = way_back
-        else:
-            way = row.target - row.x
+        change = self._step_along(row.best_x - row.x)
+        if row.target is not None:
+            out = self._step_along(row.target - row.x)
+            if np.ceil(np.abs((row.best_x - row.x - out) / self._step).max() - ARRIVED) < left:
+                change = out
+        row.asked = float(np.abs(change).max())
+        return change
+
+    def _step_along(self, way: Array) -> Array:
         return np.asarray(way / max(1.0, float(np.abs(way / self._step).max())))

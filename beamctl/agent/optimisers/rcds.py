@@ -35,8 +35,8 @@ def rcds(situation: Situation) -> Asking:
         mirrored = np.clip(2.0 * x - first, 0.0, 1.0)
         beyond = (yield mirrored).last
         largest = max(gains)
-        worth = 2.0 * (before - 2.0 * value + beyond) * (before - value + largest) ** 2
-        if beyond > before and worth > largest * (before - beyond) ** 2 * -1.0:
+        bend = 2.0 * (2.0 * value - before - beyond) * (value - before - largest) ** 2
+        if beyond > before and bend < largest * (beyond - before) ** 2:
             directions.pop(int(np.argmax(gains)))
             directions.append(way / length)
         if beyond > value:
@@ -73,6 +73,6 @@ def _line(x: Array, value: float, direction: Array) -> Line:
 
 def _room(x: Array, direction: Array) -> float:
     """How far x can go along a direction before it leaves the box."""
-    with np.errstate(divide="ignore"):
-        reach = np.where(direction > 0.0, (1.0 - x) / direction, np.where(direction < 0.0, -x / direction, np.inf))
-    return float(reach.min())
+    moves = direction != 0.0
+    end = np.where(direction > 0.0, 1.0, 0.0)
+    return float(((end - x)[moves] / direction[moves]).min())
