@@ -60,7 +60,7 @@ def envelope(
     agent: AgentName,
     seed: Annotated[int, typer.Option(min=0, help="Of the machines.")] = 0,
     machines: Annotated[
-        int | None, typer.Option(min=10, help="Of each task and scenario; a thousand linacs or 200 injectors.")
+        int | None, typer.Option(min=10, help="Of each task and scenario; a thousand linacs or 400 injectors.")
     ] = None,
 ) -> None:
     """Measure what an agent usually sees, on simulated machines, and write it into its manifest.

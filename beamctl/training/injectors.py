@@ -66,7 +66,7 @@ def envelope_injectors(
 ) -> InjectorBatch:
     """Machines that show what an agent usually sees in a task."""
     population = Population(find_injector_scenario(machine, scenario), fixed_orbit=has_fixed_orbit(machine, task))
-    return InjectorBatch(machine, [population], _rng(seed, _ENVELOPE), n, table)
+    return InjectorBatch(machine, [population], _rng(seed, _ENVELOPE), n, table, stock=n)
 
 
 def prior_injectors(machine: InjectorDescription, seed: int, n: int) -> InjectorBatch:
