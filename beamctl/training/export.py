@@ -105,8 +105,8 @@ def export_transmission_agent(
     rows, columns = model.observation_space.shape
     return write_agent(
         MeanAction(model).eval(), TransmissionLayout(rows=rows, columns=columns), folder,
-        id=agent_id, task_kind="transmission", machine=machine, machine_hash=machine_hash, step_units=None, training=record,
-        envelope=envelope,
+        id=agent_id, task_kind="transmission", machine=machine, machine_hash=machine_hash, step_units=None,
+        training=record, envelope=envelope,
     )  # fmt: skip
 
 
