@@ -1,5 +1,8 @@
 """Pause, accept, abort, halt, and decisions in a conflict, at every kind of instant; the judge is the machine."""
 
+The judge is the machine.
+"""
+
 import pytest
 
 from beamctl.agent.least_squares import SvdAgent
