@@ -287,6 +287,7 @@ class GuardedSection:
 
         Raises:
             StaleReadingError: one is INVALID, or its record is not scanned any more.
+            ForeignWriteError: someone else has moved the setpoint since.
             ReadbackMismatchError: one is elsewhere.
         """
         clock, pvs = self._engine.clock, [k.readback for k in self.knobs]
@@ -304,6 +305,7 @@ class GuardedSection:
             if clock.now() >= deadline:
                 break
             clock.sleep(FOLLOW_POLL_S)
+        self.present_setpoints()  # a supply that follows somebody else does not follow us
         silent = [pv for pv in off if not readings[pv].is_valid or readings[pv].stamp == before[pv].stamp]
         if silent:
             raise StaleReadingError("not verified: " + "; ".join(off[pv] for pv in silent))
