@@ -11,6 +11,7 @@
     │   ├── ReadbackMismatchError    the power supply does not follow its setpoint
     │   ├── PermitLostError          beam permit low, or wrong machine
     │   │   └── BeamLostError        no beam in front of the section
+    │   │       └── RepeatedTripError  gone again right after a write of ours: a person has to look
     │   ├── NotSimulatedError        something that only a simulated machine may be asked to do
     │   ├── ForeignWriteError        a setpoint holds what this run has neither found nor written
     │   ├── JournalError             a put could not be written down first, so it was not sent
@@ -21,6 +22,8 @@
     ├── NoValidReadingError          no BPM is usable
     ├── RunError
     │   └── RunAbortedError          a person or a signal ended the run
+    ├── ServingError                 PVs of our own cannot be served
+    │   └── PortInUseError           no port to serve them at
     └── StoreError                   what was to be written down is not, or what was written cannot be read
         ├── StoreUnavailableError    cannot be opened or reached, or is of a newer beamctl
         ├── StoreWriteError          disk full or failing, or read-only: nothing of this was written
@@ -98,6 +101,10 @@ class BeamLostError(PermitLostError):
     """There is no beam to tune with."""
 
 
+class RepeatedTripError(BeamLostError):
+    """The beam went away for the second time right after a write of ours."""
+
+
 class NotSimulatedError(EngineError):
     """Refused because the machine does not say that it is simulated."""
 
@@ -145,6 +152,14 @@ class RunError(BeamControlError):
 
 class RunAbortedError(RunError):
     """A person or a signal ended the run; the snapshot is being restored."""
+
+
+class ServingError(BeamControlError):
+    """A Channel Access server that does not serve."""
+
+
+class PortInUseError(ServingError):
+    """A port that somebody else has, or an interface that is not this host's."""
 
 
 class StoreError(BeamControlError):

@@ -17,6 +17,9 @@ class Settings(BaseSettings):
         prefix: put in front of every PV name.
         agents: folder with agents of this site, beside those that come with beamctl.
         store: where requests, runs and events are written down, sqlite:///FILE or postgresql://HOST/DATABASE.
+        status_prefix: put in front of the PVs that show the control process itself.
+        status_interface: address where these PVs are served; with any but loopback other hosts see them and can halt.
+        status_port: where they are served; 0: the first free port that no IOC uses.
         connect_timeout_s: how long PVs may take to answer at the start.
     """
 
@@ -27,6 +30,9 @@ class Settings(BaseSettings):
     prefix: str = ""
     agents: Path = Path("var/agents")
     store: str = "sqlite:///var/beamctl.db"
+    status_prefix: str = "BEAMCTL:"
+    status_interface: str = "127.0.0.1"
+    status_port: int = Field(default=0, ge=0, le=65535)
     connect_timeout_s: float = Field(default=5.0, gt=0)
 
     @field_validator("machine", mode="before")

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -37,6 +38,7 @@ class Options:
     interface: str
     speed: float
     without: tuple[str, ...]
+    put_log: Path | None
 
 
 @app.command()
@@ -80,6 +82,9 @@ def main(
         float, typer.Option(min=0.01, max=100.0, help="How many times faster ramps, shots and heartbeat are.")
     ] = 1.0,
     without: Annotated[list[str] | None, typer.Option(metavar="PV", help="Leave this PV out; may be repeated.")] = None,
+    put_log: Annotated[
+        Path | None, typer.Option(help="Append every put to this file: time, PV, value as received.")
+    ] = None,
     die_with_parent: Annotated[
         bool, typer.Option("--die-with-parent", help="End as soon as the starting process does (Linux).")
     ] = False,
@@ -98,6 +103,8 @@ def main(
       err5, err10  nominal, and 5 or 10 % error on fields, calibration and resonators
       dead         err5, and one BPM that reads 0
       weak, reversed, crossed    err5, and a corrector or pair of them that is
+      dead-corrector, reversed3  err5, and a corrector that does nothing, or three that are reversed
+      swapped, reversed-bpm      err5, and two correctors exchanged, or a BPM channel of the wrong sign
 
     \b
     Scenarios of an injector, which is found at a poor setting in all of them:
@@ -121,7 +128,7 @@ def main(
             _die_with_parent()
         given = Options(
             tuple(machine or ["cafe2"]), ion, tuple(scenario or ()), secrets.randbelow(2**31) if seed < 0 else seed,
-            prefix, port, _address(interface), speed, tuple(without or ()),
+            prefix, port, _address(interface), speed, tuple(without or ()), put_log,
         )  # fmt: skip
         _run(given)
     except BeamControlError as error:
@@ -134,17 +141,20 @@ def _run(given: Options) -> None:
     _set_caproto_up()
     from beamctl.engine.simulated.factory import make_plant
     from beamctl.machine.loader import load_ion, load_machine
+    from beamctl.status.ca.ports import claim_port
     from ioc.plant_clock import PlantClock
-    from ioc.ports import claim_port
+    from ioc.put_log import PutLog
     from ioc.records import make_records
-    from ioc.server import is_worth_a_line, serve
+    from ioc.server import serve_machine
 
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(is_worth_a_line)
     machines = [load_machine(name) for name in given.machines]
     plant = make_plant(machines, load_ion(given.ion) if given.ion else None, given.scenarios, given.seed)
     left_out = {_known_pv(name.removeprefix(given.prefix), plant.channels) for name in given.without}
     records = make_records((c for c in plant.channels.values() if c.pv not in left_out), given.prefix)
+    if given.put_log is not None:
+        log = PutLog(given.put_log)
+        for record in records.values():
+            record.on_received = log.note
     claim = claim_port(given.interface, given.port)
 
     def announce() -> None:
@@ -154,17 +164,16 @@ def _run(given: Options) -> None:
     async def run() -> None:
         clock = PlantClock(plant, records, given.speed)
         named = {given.prefix + pv: record for pv, record in records.items()}
-        await serve(clock, named, claim, announce)
+        await serve_machine(clock, named, claim, (LOOPBACK, _beacon_port()), announce)
 
     asyncio.run(run())
 
 
 def _announce(given: Options, title: str, scenario: str, port: int, names: list[str]) -> None:
     where = LOOPBACK if given.interface == "0.0.0.0" else given.interface  # noqa: S104  compared, not bound
-    repeater = int(os.environ["EPICS_CAS_BEACON_PORT"])
     ready = {
         "port": port,
-        "repeater_port": repeater,
+        "repeater_port": _beacon_port(),
         "seed": given.seed,
         "scenario": scenario,
         "pvs": len(names),
@@ -188,11 +197,11 @@ def _set_caproto_up() -> None:
     os.environ.setdefault("CAPROTO_SERVER_HIGH_LOAD_TIMEOUT_SEC", "0.001")
     # A busy host delays updates now and then; that is worth a line only when people would notice.
     os.environ.setdefault("CAPROTO_SERVER_HIGH_LOAD_WARN_LATENCY_SEC", "1.0")
-    # With an empty list caproto would send its beacons to everybody.
-    os.environ["EPICS_CAS_BEACON_ADDR_LIST"] = LOOPBACK
-    os.environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"] = "NO"
-    os.environ.setdefault("EPICS_CAS_BEACON_PORT", "5065")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+
+
+def _beacon_port() -> int:
+    return int(os.environ.get("EPICS_CAS_BEACON_PORT", "5065"))
 
 
 def _known_pv(name: str, known: Iterable[str]) -> str:

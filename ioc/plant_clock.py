@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Mapping
 from typing import NoReturn, Protocol
@@ -11,7 +12,7 @@ from caproto import TimeStamp
 from beamctl.engine.base import Severity
 from beamctl.engine.simulated.channel import Role
 from beamctl.engine.simulated.plant import Plant
-from ioc.records import Record
+from beamctl.status.ca.records import Record
 
 _RESOLUTION_S = 1e-3
 """shorter times do not pass, they wait for the next occasion; timers of the event loop are no finer"""
@@ -70,9 +71,9 @@ class PlantClock:
         self._arrivals: dict[str, asyncio.Event] = {}
         self._next_shot = asyncio.Event()
         self._woken = asyncio.Event()
-        for record in records.values():
-            if record.channel.writable:
-                record.on_put = self.put
+        for pv, record in records.items():
+            if record.definition.writable:
+                record.on_put = functools.partial(self._take, pv)
 
     async def run(self) -> NoReturn:
         """Let time pass for ever.
@@ -106,7 +107,7 @@ class PlantClock:
         """Publish everything that no shot does: setpoints, permit, seed, identity."""
         stamp = _stamp()
         for pv, record in self._records.items():
-            if record.channel.writable or record.channel.is_text:
+            if record.definition.writable or record.definition.is_text:
                 await record.post(self._plant.setpoint(pv), Severity.NO_ALARM, stamp)
 
     async def put(self, pv: str, value: float) -> None:
@@ -134,6 +135,9 @@ class PlantClock:
         arrival = self._arrivals.setdefault(pv, asyncio.Event())
         self._woken.set()
         await arrival.wait()
+
+    async def _take(self, pv: str, value: float, _: str) -> None:
+        await self.put(pv, value)
 
     async def _redrawn(self) -> None:
         next_shot = self._next_shot

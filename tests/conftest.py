@@ -68,6 +68,7 @@ def _isolate() -> list[int]:
 
 
 _free: list[int] = _isolate()
+os.environ["BEAMCTL_STORE"] = "sqlite:////nowhere/beamctl.db"  # whoever needs a store has one of its own
 
 # Whoever starts the tests in the background may have signals ignored, which processes under test would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -180,6 +181,14 @@ def start_ioc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartIoc]:
     yield start
     for ioc in started:
         ioc.close()
+
+
+@pytest.fixture(scope="module")
+def served_port() -> Iterator[int]:
+    """A port where clients look for PVs, for a server in this process."""
+    port = _free.pop()
+    yield port
+    _free.insert(0, port)
 
 
 @pytest.hookimpl(wrapper=True)

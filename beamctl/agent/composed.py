@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from beamctl.agent.base import TransmissionAgent
+from beamctl.agent.base import TransmissionAgent, note_of
 from beamctl.agent.gaussian_process import GaussianProcessAgent, GpParameters
 from beamctl.task.transmission import Array
 from beamctl.task.transmission_problem import TransmissionProblem, TransmissionView
@@ -55,10 +55,15 @@ class ApproachThenGpAgent:
         share = float((problem.step_a / (problem.hi_a - problem.lo_a)).min())
         self._steps = min(round(self._reach / share), problem.max_steps // 2)
         self._then = GaussianProcessAgent(self._parameters, since=self._steps)
+        self._is_approaching = True
         self._approach.start(problem)
         self._then.start(problem)
 
     def propose(self, view: TransmissionView) -> Array:
         """Whoever's turn it is."""
-        done = view.reading_ma.shape[1] - 1
-        return self._approach.propose(view) if done < self._steps else self._then.propose(view)
+        self._is_approaching = view.reading_ma.shape[1] - 1 < self._steps
+        return self._approach.propose(view) if self._is_approaching else self._then.propose(view)
+
+    def note(self) -> str:
+        """See :class:`beamctl.agent.base.Explains`: what the approach has to say while it is its turn."""
+        return note_of(self._approach) if self._is_approaching else ""

@@ -45,15 +45,16 @@ class BoxLeastSquaresAgent:
         self._problem = problem
 
     def propose(self, view: OrbitView) -> Array:
-        """Solve each row on its own (scipy.optimize.lsq_linear)."""
+        """Solve each row on its own (scipy.optimize.lsq_linear); channels without a number do not count."""
         p = self._problem
+        valid = view.valid & np.isfinite(view.history_mm[:, 2])
         lo = np.maximum(-p.step_a, p.lo_a - view.setpoint_a)
         hi = np.minimum(p.step_a, p.hi_a - view.setpoint_a)
         response = np.broadcast_to(p.response_mm_per_a, (len(view.setpoint_a), p.n_channel, p.n_corrector))
         return np.stack(
             [
                 bounded_least_squares(response[i][ok], -view.history_mm[i, 2][ok], lo[i], hi[i])
-                for i, ok in enumerate(view.valid)
+                for i, ok in enumerate(valid)
             ]
         )
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
 
+from beamctl.agent.envelope import Envelope
 from beamctl.agent.gaussian_process import GpParameters
 
 
@@ -90,6 +91,7 @@ class Manifest(ManifestPart):
         training: how it came about.
         golden: checked whenever the agent is loaded.
         evaluation: rows of its evaluation report.
+        envelope: what it has seen; None: it is asked about everything.
         gp: prior of the Gaussian process that goes with a transmission agent.
     """
 
@@ -105,6 +107,7 @@ class Manifest(ManifestPart):
     training: TrainingRecord
     golden: GoldenVectors
     evaluation: list[dict[str, Any]] = Field(default_factory=list)
+    envelope: Envelope | None = None
     gp: GpParameters | None = None
 
     @model_validator(mode="after")
@@ -115,4 +118,7 @@ class Manifest(ManifestPart):
             raise ValueError("an agent that sees raw readings needs the machine_hash that it was trained for")
         if self.observation.kind == "normalised" and self.actions != self.observation.columns:
             raise ValueError(f"{self.observation.columns} normalised columns need as many actions, not {self.actions}")
+        rows, columns = self.observation.shape
+        if self.envelope is not None and len(self.envelope.mean) != rows * columns:
+            raise ValueError(f"an envelope of {len(self.envelope.mean)} features for {rows} x {columns} observations")
         return self

@@ -9,7 +9,8 @@ from collections import deque
 
 import numpy as np
 
-from beamctl.agent.base import OrbitAgent
+from beamctl.agent.base import OrbitAgent, note_of
+from beamctl.agent.gated import GatedAgent
 from beamctl.task.belief import Belief
 from beamctl.task.mapping import Mapping
 from beamctl.task.orbit import Array, Mask
@@ -22,7 +23,7 @@ class MappedAgent:
     """See the module; one machine, or a batch of machines with a mapping each.
 
     Args:
-        agent: who proposes; it must not depend on what it proposed before, for it is started anew after each reading.
+        agent: who proposes; unless it is a gated one, it is started anew after each reading.
         mapping: what the preflight has found.
     """
 
@@ -82,9 +83,17 @@ class MappedAgent:
         before = [self._setpoints[0]] * (ROWS - len(self._setpoints))
         rows = zip([*before, *self._setpoints], np.moveaxis(view.history_mm, 1, 0), strict=True)
         history = np.stack([self.completed(setpoint, reading, view.valid) for setpoint, reading in rows], axis=1)
-        self._agent.start(m.problem(self._described, self._belief))
+        problem = m.problem(self._described, self._belief)
+        if isinstance(self._agent, GatedAgent):
+            self._agent.adapt(problem)
+        else:
+            self._agent.start(problem)
         inner = OrbitView(history, np.ones_like(view.valid), m.to_found(view.setpoint_a))
         return np.where(m.wiring.works, m.to_supplies(self._agent.propose(inner)), 0.0)
+
+    def note(self) -> str:
+        """What the inner agent says."""
+        return note_of(self._agent)
 
 
 def _with_axis(mapping: Mapping) -> Mapping:

@@ -6,13 +6,34 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from beamctl.agent.base import Seen
 from beamctl.errors import IncompatibleAgentError
-from beamctl.task.encoding import SLOTS, Normalisation, free_correctors, normaliser, spread, trend
+from beamctl.task.encoding import (
+    SLOTS,
+    TREND,
+    Normalisation,
+    channel_names,
+    feature_names,
+    free_correctors,
+    normaliser,
+    spread,
+    trend,
+)
 from beamctl.task.orbit import Array, Mask
 from beamctl.task.problem import OrbitProblem, OrbitView
 
 Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """observations (batch, 3, columns) to actions (batch, actions) in [-1, 1]"""
+
+
+def infer_rows(infer: Infer, observation: Array, given: Mask | None) -> Array:
+    """Actions of the rows that are given to the network, zero for the others, shape (batch, actions)."""
+    if given is None or given.all():
+        return infer(observation.astype(np.float32)).astype(float)
+    some = infer(observation[given].astype(np.float32)).astype(float)
+    action = np.zeros((len(observation), some.shape[1]))
+    action[given] = some
+    return action
 
 
 class TrendPolicyAgent:
@@ -56,16 +77,30 @@ class TrendPolicyAgent:
         self._response_step = problem.response_mm_per_a * problem.step_a
         self._normaliser = normaliser(self._response_step, self._normalisation)
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What each number of an observation is, row by row, for people."""
+        names = feature_names(self._columns) if self._kind == "normalised" else channel_names(self._columns)
+        return tuple(f"{row} {column}" for row in TREND for column in names)
+
     def propose(self, view: OrbitView) -> Array:
         """Mean action for the view's trend, in A."""
+        return self.act(self.observe(view))
+
+    def observe(self, view: OrbitView) -> Seen:
+        """The trend as the network gets it, shape (batch, 3, columns)."""
         rows = trend(view.history_mm)
-        scale = self._step_share * self._problem.step_a
         if self._kind == "raw":
-            return np.asarray(self._infer(rows.astype(np.float32)).astype(float) * scale)
+            return Seen(rows, np.ones(view.setpoint_a.shape, bool))
         inverse, free = self._inverse(view)
-        seen = spread(rows @ np.swapaxes(inverse, -1, -2), self._problem.slots)
-        action = self._infer(seen.astype(np.float32)).astype(float)[:, self._problem.slots]
-        return np.asarray(np.where(free, action * scale, 0.0))
+        return Seen(spread(rows @ np.swapaxes(inverse, -1, -2), self._problem.slots, self._columns), free)
+
+    def act(self, seen: Seen, given: Mask | None = None) -> Array:
+        """Mean action, in A; see :class:`beamctl.agent.base.Policy`."""
+        action = infer_rows(self._infer, seen.observation, given)
+        if self._kind == "normalised":
+            action = action[:, self._problem.slots]
+        return np.asarray(np.where(seen.free, action * self._step_share * self._problem.step_a, 0.0))
 
     def _inverse(self, view: OrbitView) -> tuple[Array, Mask]:
         """The model's inverse without dead BPMs and without correctors that are held by a limit, and who is free."""

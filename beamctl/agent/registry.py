@@ -82,6 +82,14 @@ def load_manifest(agent: AgentFolder) -> Manifest:
         raise IncompatibleAgentError(f"{agent.path / 'manifest.json'} is not a valid manifest: {error}") from error
 
 
+def write_manifest(agent: AgentFolder, manifest: Manifest) -> None:
+    """Put a passport beside the policy, in one go."""
+    path = agent.path / "manifest.json"
+    draft = path.with_suffix(".new")
+    draft.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
 def load_agent(agent: AgentFolder, machine_hash: str | None = None, unit_share: float = 1.0) -> TrendPolicyAgent:
     """Load and verify.
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from beamctl.agent.policy import Infer
+from beamctl.agent.base import Seen
+from beamctl.agent.policy import Infer, infer_rows
 from beamctl.errors import IncompatibleAgentError
 from beamctl.task.transmission import Array
-from beamctl.task.transmission_encoding import KNOBS, encode, episode_of, knob_scale
+from beamctl.task.transmission_encoding import FEATURES, KNOBS, Mask, encode, episode_of, knob_scale
 from beamctl.task.transmission_problem import TransmissionProblem, TransmissionView
 
 
@@ -38,9 +39,22 @@ class TransmissionPolicyAgent:
         self._problem = problem
         self._scale = knob_scale(problem)
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What each number of an observation is, row by row, for people."""
+        return FEATURES
+
     def propose(self, view: TransmissionView) -> Array:
         """Mean action for what the episode has shown, in A, shape (batch, k)."""
+        return self.act(self.observe(view))
+
+    def observe(self, view: TransmissionView) -> Seen:
+        """What the network gets, shape (batch, 5, 9)."""
         p = self._problem
-        seen = encode(episode_of(view, p), self._scale, p.floor_ma, p.source_ma)
-        action = self._infer(seen.astype(np.float32)).astype(float)
-        return np.asarray(action[:, p.slots] * p.step_a)
+        observation = encode(episode_of(view, p), self._scale, p.floor_ma, p.source_ma)
+        return Seen(observation, np.ones(view.setpoint_a.shape, bool))
+
+    def act(self, seen: Seen, given: Mask | None = None) -> Array:
+        """Mean action, in A; see :class:`beamctl.agent.base.Policy`."""
+        action = infer_rows(self._infer, seen.observation, given)
+        return np.asarray(action[:, self._problem.slots] * self._problem.step_a)

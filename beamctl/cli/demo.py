@@ -74,7 +74,9 @@ def _draw(d: Deployment, done: dict[str, Done], out: Path, subtitle: str) -> lis
 def _table(done: dict[str, Done]) -> Table:
     table = Table(title="before and after", title_justify="left")
     for column in ("task", "outcome", "as found", "tuned", "steps", "writes"):
-        table.add_column(column, justify="right" if column in ("steps", "writes") else "left")
+        table.add_column(
+            column, justify="right" if column in ("steps", "writes") else "left", no_wrap=column in ("task", "outcome")
+        )
     for task, one in done.items():
         r = one.result
         table.add_row(

@@ -56,6 +56,7 @@ def as_object(asked: Asked, result: RunResult, advice: Advice | None = None) -> 
         shown["advice"] = {
             "proposed_a": [round(float(v), 6) for v in advice.proposed_a],
             "setpoint_a": [round(float(v), 6) for v in advice.setpoint_a],
+            "note": advice.note,
             **{f"predicted_{name}": _number(value) for name, value in advice.predicted.items()},
         }
     return shown

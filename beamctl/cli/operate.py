@@ -7,10 +7,14 @@ from typing import Annotated
 import typer
 
 from beamctl.cli.app import app, deployment
+from beamctl.run.events import Listener
 from beamctl.run.supervisor import Supervisor
+from beamctl.status.board import StatusBoard
 from beamctl.store.open import open_store
+from beamctl.store.runs import Run
 from beamctl.wiring.control import ControlWorkshop
 from beamctl.wiring.engines import epics_engine
+from beamctl.wiring.status import board_listener, serving
 
 READY = "READY"
 
@@ -31,10 +35,33 @@ def operate(
     """
     d = deployment(context)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        ends.append(signal.SIGHUP)
+    for number in ends:
         signal.signal(number, lambda *_: stop.set())
     with open_store(store or d.settings.store) as opened, opened.leases.control():
-        supervisor = Supervisor(opened, ControlWorkshop(d, opened, epics_engine))
-        supervisor.recover()
-        typer.echo(f"{READY} control process of {opened.name}: {', '.join(m.title for m in d.machines)}")
-        supervisor.serve(stop)
+        board = StatusBoard()
+
+        def listen(run: Run, budget: int) -> Listener:
+            return board_listener(board, run.section.removeprefix(d.settings.prefix), run, budget)
+
+        supervisor = Supervisor(
+            opened,
+            ControlWorkshop(d, opened, epics_engine, listen),
+            on_change=lambda: board.service(runs_active=supervisor.active),
+            on_beat=board.beat,
+            why_closed=lambda: (
+                f"halted by the PV {d.settings.status_prefix}Halt: put 0 there first" if board.halt else ""
+            ),
+        )
+
+        def halt(is_halted: bool, who: str) -> None:
+            if is_halted:
+                supervisor.halt_all(who)
+
+        with serving(board, d, halt):
+            supervisor.recover()
+            board.service(ready=True, permit_to_act=True)
+            typer.echo(f"{READY} control process of {opened.name}: {', '.join(m.title for m in d.machines)}")
+            supervisor.serve(stop)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beamctl.run.events import RunResult, Stepped
+from beamctl.run.preflight import Findings
 from beamctl.wiring.orbit import OrbitKit
 
 if TYPE_CHECKING:
@@ -86,6 +87,29 @@ def plot_orbits(kits: Mapping[str, OrbitKit], results: Mapping[str, RunResult], 
     axes[1].set_xticks(range(len(labels)), labels, rotation=45, fontsize=8)
     figure.suptitle(f"Orbit correction by TBSAC over Channel Access, RMS ({subtitle})", fontsize=11)
     figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def plot_response(findings: Findings, path: Path, title: str) -> None:
+    """Expected and measured response as heat maps, and their difference."""
+    plt = _pyplot()
+    expected, measured = findings.expected_mm_per_a, findings.measured_mm_per_a
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), sharey=True)
+    largest = float(abs(expected).max())
+    for ax, matrix, name in zip(
+        axes, (expected, measured, measured - expected), ("as described", "as measured", "difference"), strict=True
+    ):
+        image = ax.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
+        ax.set_title(name, fontsize=10)
+        ax.set_xticks(range(len(findings.correctors)), findings.correctors, rotation=60, fontsize=8)
+        ax.set_facecolor("#c7ced6")  # not measured
+    axes[0].set_yticks(range(len(findings.channels)), findings.channels, fontsize=8)
+    figure.suptitle(title, fontsize=11)
+    figure.tight_layout(rect=(0, 0, 0.93, 1))
+    bar = figure.colorbar(image, ax=axes, fraction=0.02, pad=0.01)
+    bar.set_label("response (mm/A)")
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 

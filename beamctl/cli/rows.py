@@ -117,7 +117,7 @@ class TransmissionRows:
         """See :class:`Rows`."""
         t = figures["transmission"]
         shown = "no beam" if math.isnan(t) else f"T {t:.3f}"
-        return f"{shown} (MFC1 {figures['mfc1_ma']:.3f} mA, ACCT {figures['acct_ma']:.3f} mA)"
+        return f"{shown} (MFC1 {figures['mfc1_ma']:.2f}, ACCT {figures['acct_ma']:.2f} mA)"
 
 
 def make_rows(kit: TaskKit, target: float | None) -> Rows:

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from beamctl.agent.envelope import Envelope
+from beamctl.agent.policy import TrendPolicyAgent
 from beamctl.cli.app import EXIT_USAGE, app, deployment, errors
 from beamctl.wiring.engines import epics_engine, simulated_environment
 from beamctl.wiring.kit import default_output
@@ -108,6 +110,8 @@ def _train_orbit(kit: OrbitKit, plan: Plan, console: Console) -> None:
 
 
 def _train_transmission(kit: TransmissionKit, plan: Plan, console: Console) -> None:
+    from beamctl.training.export import add_gp
+    from beamctl.training.gp_prior import injector_prior
     from beamctl.training.train_transmission import TransmissionLook, train_transmission
     from beamctl.training.transmission_presets import find_transmission_preset
 
@@ -126,6 +130,8 @@ def _train_transmission(kit: TransmissionKit, plan: Plan, console: Console) -> N
             kit.machine, preset, plan.seed, plan.folder(name),
             agent_id=name, cache=CACHE, progress=show, resume=plan.resume,
         )  # fmt: skip
+    with console.status("prior of the Gaussian process: some minutes more"):
+        add_gp(result.folder, injector_prior(kit.machine, plan.seed))
     best = result.best
     console.print(
         f"best checkpoint: {best.updates} updates, {words(best)}, after {best.cpu_s:.0f} CPU s\n"
@@ -134,20 +140,27 @@ def _train_transmission(kit: TransmissionKit, plan: Plan, console: Console) -> N
 
 
 def _train_over_ioc(kit: OrbitKit, plan: Plan, steps: int, timeout_s: float, console: Console) -> None:
+    from beamctl.training.envelope import orbit_envelope
     from beamctl.training.over_engine import train_over_engine
     from beamctl.training.presets import find_preset
+    from beamctl.training.train import usual_problem
 
     preset = find_preset(plan.preset)
     machine = kit.machine.name
     name = plan.agent_id or (f"{machine}-orbit" if preset.modules == "virtual" else f"{kit.name}-{preset.name}")
-    folder = plan.folder(name)
+    folder, site = plan.folder(name), kit.site()
+    problem = usual_problem(site, kit.name, preset)
+
+    def measure(agent: TrendPolicyAgent) -> Envelope:
+        return orbit_envelope(site, [problem], agent)
+
     engine = epics_engine()
     try:
         env = simulated_environment(kit, engine, preset, timeout_s)
         with _shown(console, f"{kit.name}, {preset.name}, seed {plan.seed}", str) as show:
             manifest = train_over_engine(
                 env, preset, plan.seed, folder, steps,
-                agent_id=name, machine=machine, machine_hash=kit.section_hash, progress=show,
+                agent_id=name, machine=machine, machine_hash=kit.section_hash, measure=measure, progress=show,
             )  # fmt: skip
     finally:
         engine.close()

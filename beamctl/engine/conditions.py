@@ -84,6 +84,7 @@ class Conditions:
             ChannelConnectionError: a PV was lost.
         """
         current = self._layout.current
+        self._check_current(self._engine.latest([current])[current], current)  # no beam, no noise
         self._check_noise(current)
         readings = self.check_permit((current, *also))
         self._check_current(readings[current], current)

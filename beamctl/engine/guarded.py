@@ -5,7 +5,7 @@ Wraps any engine. Everything is checked for all knobs before the first put of a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from beamctl.engine.journal import Journal
 from beamctl.engine.layout import Knob, SectionLayout
 from beamctl.engine.reader import ChannelReader, Measurement
 from beamctl.engine.restore import Restorer, RestoreReport, described
-from beamctl.engine.setpoints import OwnedSetpoints, check, is_same, narrowed, towards
+from beamctl.engine.setpoints import OwnedSetpoints, check, is_same, narrowed, towards, within_travel
 from beamctl.errors import (
     EngineError,
     ForeignWriteError,
@@ -139,7 +139,8 @@ class GuardedSection:
             identity,
             current,
         )
-        owned = OwnedSetpoints(self._engine, knobs, snapshot.setpoint_a, self._journal, self._gate)
+        kept = within_travel(knobs, [float(v) for v in snapshot.setpoint_a])
+        owned = OwnedSetpoints(self._engine, kept, snapshot.setpoint_a, self._journal, self._gate)
         self._armed = snapshot, owned
         return snapshot
 
@@ -244,6 +245,26 @@ class GuardedSection:
             raise ForeignWriteError(f"someone else moved: {'; '.join(foreign)}; nothing written")
         return np.array(list(values.values()))
 
+    def foreign(self) -> dict[str, float]:
+        """Setpoints that somebody else has moved, with what they hold, A; network read.
+
+        Raises:
+            StaleReadingError: INVALID, or no answer.
+            WriteFailedError: a put of ours may still be applied; what is there now need not stay.
+        """
+        if self._setpoints.in_doubt:
+            raise WriteFailedError(f"the outcome of a put is unknown: {', '.join(self._setpoints.in_doubt)}")
+        readings = _all_valid(self._conditions.fresh(self._setpoints.pvs))
+        return {pv: r.number for pv, r in readings.items() if not self._setpoints.is_ours(pv, r.number)}
+
+    def take_over(self, values: dict[str, float]) -> None:
+        """What somebody else has set, A, is from now on what this run has found there, and would restore."""
+        snapshot, setpoints = self._arming
+        for pv, value in values.items():
+            setpoints.adopt(pv, value)
+        goal = zip(setpoints.pvs, snapshot.setpoint_a, strict=True)
+        self._armed = replace(snapshot, setpoint_a=_read_only([values.get(pv, v) for pv, v in goal])), setpoints
+
     def restore(self) -> RestoreReport:
         """Bring every knob of ours back to the snapshot, in steps, verified; what someone else moved stays.
 
@@ -267,6 +288,7 @@ class GuardedSection:
 
         Raises:
             StaleReadingError: one is INVALID, or its record is not scanned any more.
+            ForeignWriteError: someone else has moved the setpoint since.
             ReadbackMismatchError: one is elsewhere.
         """
         clock, pvs = self._engine.clock, [k.readback for k in self.knobs]
@@ -284,6 +306,7 @@ class GuardedSection:
             if clock.now() >= deadline:
                 break
             clock.sleep(FOLLOW_POLL_S)
+        self.present_setpoints()  # a supply that follows somebody else does not follow us
         silent = [pv for pv in off if not readings[pv].is_valid or readings[pv].stamp == before[pv].stamp]
         if silent:
             raise StaleReadingError("not verified: " + "; ".join(off[pv] for pv in silent))

@@ -95,9 +95,19 @@ class Restorer:
         setpoints: the run's.
         goal: the snapshot, A, shape (k,).
         conditions: asked before every put.
+        is_inherited: the puts were those of a process that is gone. Then the IOC is always watched first; and a put
+            that shows in its setpoint has come, where a living process may have another one of it under way.
     """
 
-    def __init__(self, engine: Engine, setpoints: OwnedSetpoints, goal: Array, conditions: Conditions) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        setpoints: OwnedSetpoints,
+        goal: Array,
+        conditions: Conditions,
+        *,
+        is_inherited: bool = False,
+    ) -> None:
         self._engine = engine
         self._setpoints = setpoints
         self._goal = {k.setpoint: float(v) for k, v in zip(setpoints.knobs, goal, strict=True)}
@@ -106,7 +116,8 @@ class Restorer:
         self._problem = ""
         self._failed: dict[str, str] = {}
         self._may_heal = False
-        self._was_in_doubt = False
+        self._was_in_doubt = bool(setpoints.in_doubt)
+        self._is_inherited = is_inherited
 
     def run(self) -> RestoreReport:
         """Restore, whatever happens; every exception ends in the report."""
@@ -135,9 +146,12 @@ class Restorer:
         if not any(map(self._setpoints.is_touched, self._setpoints.pvs)):
             return True
         self._wait_for_life()
-        if self._setpoints.in_doubt:
-            self._was_in_doubt = True
+        self._was_in_doubt = bool(self._setpoints.in_doubt)
+        if self._was_in_doubt or self._is_inherited:
             self._watch(end_early=False)
+        if self._is_inherited:
+            self._setpoints.note_landed({pv: r.number for pv, r in self._read(self._setpoints.pvs).items()})
+            self._was_in_doubt, self._is_inherited = bool(self._setpoints.in_doubt), False
         self._failed.clear()
         self._may_heal = False
         self._bring_back()

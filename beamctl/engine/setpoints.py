@@ -36,11 +36,13 @@ class _Record:
     Attributes:
         expected: what the IOC holds, unless somebody else has written.
         pending: asked for, outcome not known; may be applied at any time.
+        known: held at some time because of us; whoever finds one of these finds our own work.
         touched: whether this run has sent a put.
     """
 
     expected: float
     pending: set[float] = field(default_factory=set)
+    known: set[float] = field(default_factory=set)
     touched: bool = False
 
 
@@ -96,12 +98,29 @@ class OwnedSetpoints:
     def is_ours(self, pv: str, held: float) -> bool:
         """Whether a value can be there without anybody else having written it; never for NaN."""
         record = self._records[pv]
-        return any(is_same(held, value) for value in (record.expected, *record.pending))
+        return any(is_same(held, value) for value in (record.expected, *record.pending, *record.known))
 
     def expect(self, pv: str, values: Iterable[float]) -> None:
         """Values that a setpoint may hold because an earlier process has meant to write them, A."""
         self._records[pv].pending.update(values)
         self._records[pv].touched = True
+
+    def know(self, pv: str, values: Iterable[float]) -> None:
+        """Values that an earlier process is known to have written, A; none of them is on its way any more."""
+        self._records[pv].known.update(values)
+        self._records[pv].touched = True
+
+    def adopt(self, pv: str, value: float) -> None:
+        """What somebody else has written, A, is where this run finds the setpoint from now on."""
+        self._records[pv] = _Record(value)
+
+    def note_landed(self, held: Mapping[str, float]) -> None:
+        """A put that was in doubt and shows in its setpoint has been applied: nothing of it is on its way any more."""
+        for pv, value in held.items():
+            record = self._records[pv]
+            if len(record.pending) == 1 and is_same(value, *record.pending):
+                record.known |= record.pending
+                record.pending.clear()
 
     def put(
         self, values: Mapping[str, float], present: Mapping[str, float], *, is_restore: bool = False
@@ -191,6 +210,14 @@ def check(knobs: Sequence[Knob], new: Sequence[float], present: Sequence[float])
             faults.append(f"{knob.setpoint}: {old:.4g} -> {value:.4g} A is more than the step limit {knob.step:g} A")
     if faults:
         raise SetpointLimitError("nothing written: " + "; ".join(faults))
+
+
+def within_travel(knobs: Sequence[Knob], found: Sequence[float]) -> list[Knob]:
+    """The knobs with limits that also keep them near where they were found, A."""
+    return [
+        replace(knob, lo=max(knob.lo, at - knob.travel), hi=min(knob.hi, at + knob.travel))
+        for knob, at in zip(knobs, found, strict=True)
+    ]
 
 
 def narrowed(knobs: Sequence[Knob], meta: Mapping[str, Meta]) -> tuple[list[Knob], list[str]]:

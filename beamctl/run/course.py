@@ -83,6 +83,9 @@ class Course(Protocol):
             steps_left: that the budget still holds, this one included.
         """
 
+    def note(self) -> str:
+        """What there is to say about the last proposal, for people; mostly empty."""
+
     def limited(self, setpoint_a: Array, change_a: Array) -> Array:
         """New setpoints, A: the part of a change that step limit and setpoint limits allow."""
 

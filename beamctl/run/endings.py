@@ -4,9 +4,9 @@ import logging
 
 from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.restore import RestoreOutcome, RestoreReport
-from beamctl.errors import JournalError
+from beamctl.errors import ForeignWriteError, JournalError, StaleReadingError
 from beamctl.run.course import Course
-from beamctl.run.events import Outcome, Restored, RunResult
+from beamctl.run.events import Held, Outcome, Restored, RunResult
 from beamctl.run.moves import Moves
 from beamctl.run.orders import Orders
 from beamctl.run.progress import Progress
@@ -68,27 +68,33 @@ class Endings:
             self._voice.change(RunState.REVIEW, f"{reason}: accept or abort")
             while not self._orders.has(Verb.ACCEPT):
                 self._moves.check_orders()
-                self._guard.present_setpoints()
+                self._look()
                 self._moves.wait()
         self._voice.change(RunState.ACCEPTED, reason)
         return self.result(outcome, reason)
 
     def conflict(self, reason: str) -> RunResult:
-        """Somebody else has written: freeze, and do what people decide; by ourselves, restore only what is ours."""
-        self._voice.change_anyway(RunState.CONFLICT, reason)
+        """Somebody else has written, and people have decided, or nobody attends."""
+        decision = self._moves.conflict.decision
+        if decision is Verb.HALT:
+            return self.freeze(f"{reason}; halted by {self._orders.by(Verb.HALT)}")
+        if decision is Verb.LEAVE:
+            reason = f"{reason}; everything left as it is"
+            self._voice.change_anyway(RunState.ACCEPTED, reason)
+            return self.result(Outcome.ABORTED, reason)
         if not self._orders.is_attended:
             return self.restore(Outcome.FAILED, reason)
-        while True:
-            decision = self._orders.decision()
-            if self._orders.has(Verb.HALT):
-                return self.freeze(f"{reason}; halted by {self._orders.by(Verb.HALT)}")
-            if decision is Verb.RESTORE or self._orders.has(Verb.ABORT):
-                return self.restore(Outcome.ABORTED, f"{reason}; what was ours has been restored")
-            if decision is Verb.LEAVE or self._orders.has(Verb.ACCEPT):
-                reason = f"{reason}; everything left as it is"
-                self._voice.change_anyway(RunState.ACCEPTED, reason)
-                return self.result(Outcome.ABORTED, reason)
-            self._moves.wait()
+        return self.restore(Outcome.ABORTED, f"{reason}; what was ours has been restored")
+
+    def _look(self) -> None:
+        """Nobody else shall write while somebody reviews; an IOC that stands still meanwhile is waited for."""
+        try:
+            self._guard.present_setpoints()
+        except StaleReadingError as error:
+            self._voice.tell(Held(str(error), 0.0))
+        except ForeignWriteError as error:
+            if not self._moves.conflict.is_taken_over(str(error)):
+                raise
 
     def freeze(self, reason: str) -> RunResult:
         """Write nothing any more, not even a restore; what is owed stays on record."""
@@ -96,8 +102,13 @@ class Endings:
         self._read_at_the_end()
         return self.result(Outcome.HALTED, reason)
 
-    def restore(self, outcome: Outcome, reason: str) -> RunResult:
-        """Bring the snapshot back."""
+    def restore(self, outcome: Outcome, reason: str, *, latches: bool = False) -> RunResult:
+        """Bring the snapshot back.
+
+        Args:
+            outcome, reason: why.
+            latches: the section stays blocked until a person has looked, however well it is restored.
+        """
         self._voice.change_anyway(RunState.RESTORING, reason)
         report = self._guard.restore()
         self._voice.tell(Restored(report.lines))
@@ -110,8 +121,8 @@ class Endings:
         if self._orders.has(Verb.HALT):
             return self.freeze(f"{reason}; halted by {self._orders.by(Verb.HALT)} while restoring")
         reason += self._read_at_the_end()
-        is_whole = report.is_complete or any(line.outcome is RestoreOutcome.FOREIGN for line in report.lines)
-        self._voice.change_anyway(RunState.RESTORED if is_whole else RunState.FAULT, reason)
+        owes = any(line.outcome is RestoreOutcome.FAILED for line in report.lines)
+        self._voice.change_anyway(RunState.FAULT if owes or latches else RunState.RESTORED, reason)
         return self.result(outcome, reason, report)
 
     def result(self, outcome: Outcome, reason: str, report: RestoreReport | None = None) -> RunResult:

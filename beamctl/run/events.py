@@ -62,10 +62,16 @@ class Changed:
 
 @dataclass(frozen=True)
 class Held:
-    """Nothing is written until the readings are good again."""
+    """Nothing is written until the readings are good again, or a person says so.
+
+    Attributes:
+        seconds: so far.
+        restore_in_s: until the snapshot is restored by itself; None where nothing happens by itself.
+    """
 
     reason: str
     seconds: float
+    restore_in_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class Advice:
         figures: now.
         predicted: what the model expects after the step; empty where it cannot tell.
         is_reached: whether the goal is reached already.
+        note: about the proposal, for people, mostly empty.
     """
 
     setpoint_a: Array
@@ -92,6 +99,7 @@ class Advice:
     figures: Figures
     predicted: Figures
     is_reached: bool
+    note: str = ""
 
 
 Event = Armed | Changed | Stepped | Held | Restored | Advice

@@ -22,6 +22,11 @@ TROUBLE = (StaleReadingError, PermitLostError)
 """what a run waits out; everything else ends it"""
 
 
+def limit_s(trouble: Trouble) -> float:
+    """How long a trouble is waited out, s."""
+    return BEAM_LIMIT_S if isinstance(trouble, BeamLostError) else HOLD_LIMIT_S
+
+
 class Hold:
     """The holds of one run.
 
@@ -29,7 +34,7 @@ class Hold:
         clock: that time is told by.
         check_fit: raises one of TROUBLE while the machine must not be moved.
         check_abort: raises when a person has ended the run.
-        on_hold: told the reason and for how long already, s.
+        on_hold: told the reason, for how long already, s, and after how long the wait ends; None while it gets better.
     """
 
     def __init__(
@@ -37,7 +42,7 @@ class Hold:
         clock: Clock,
         check_fit: Callable[[], object],
         check_abort: Callable[[], None],
-        on_hold: Callable[[str, float], None],
+        on_hold: Callable[[str, float, float | None], None],
     ) -> None:
         self._clock = clock
         self._check_fit = check_fit
@@ -64,10 +69,10 @@ class Hold:
         good_for = BEAM_AGAIN_S if was_beam else GOOD_AGAIN_S
         while good_since is None or self._clock.now() - good_since < good_for:
             waited = self._clock.now() - since
-            limit = BEAM_LIMIT_S if isinstance(trouble, BeamLostError) else HOLD_LIMIT_S
+            limit = limit_s(trouble)
             if good_since is None and waited >= limit:
                 raise type(trouble)(f"still bad after {waited:.0f} s: {trouble}")
-            self._on_hold(str(trouble), waited)
+            self._on_hold(str(trouble), waited, limit - waited if good_since is None else None)
             self._clock.sleep(HOLD_POLL_S)
             self._check_abort()
             try:

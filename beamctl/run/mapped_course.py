@@ -1,4 +1,4 @@
-"""Orbit correction in the coordinates that a preflight has found; the response is learned further from every reading."""
+"""Orbit correction in the coordinates that a preflight has found; every reading teaches more of the response."""
 
 from dataclasses import dataclass, field
 

@@ -8,10 +8,19 @@ import numpy as np
 from beamctl.engine.base import Clock
 from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.reader import Measurement
-from beamctl.errors import BeamLostError, PermitLostError, RunAbortedError, StaleReadingError
+from beamctl.engine.setpoints import is_same
+from beamctl.errors import (
+    BeamLostError,
+    ForeignWriteError,
+    PermitLostError,
+    RepeatedTripError,
+    RunAbortedError,
+    StaleReadingError,
+)
+from beamctl.run.conflict import Conflict
 from beamctl.run.course import Array, Course, Visit
 from beamctl.run.events import Held, Stepped
-from beamctl.run.hold import TROUBLE, Hold
+from beamctl.run.hold import TROUBLE, Hold, limit_s
 from beamctl.run.orders import Orders
 from beamctl.run.progress import Progress
 from beamctl.run.record import Record
@@ -34,6 +43,9 @@ class Moves:
         progress: what has been seen.
         orders: what people want.
         voice, record: who is told, and where it is written down.
+
+    Attributes:
+        conflict: asks people when somebody else has written.
     """
 
     def __init__(
@@ -53,8 +65,10 @@ class Moves:
         self._orders = orders
         self._voice = voice
         self._record = record
-        self._hold = Hold(clock, guard.check_fit, self.check_orders, lambda why, s: voice.tell(Held(why, s)))
+        self._hold = Hold(clock, guard.check_fit, self.check_orders, lambda *how: voice.tell(Held(*how)))
+        self.conflict = Conflict(guard, orders, voice, record, self.wait)
         self._started = clock.now()
+        self._why_elsewhere = ""
         self._last_put_s = -np.inf
         self._beam_losses = 0
 
@@ -63,23 +77,25 @@ class Moves:
         self._started = self._clock.now()
         return self._seen(self._guard.reader.measure())
 
-    def move(self, choose: Callable[[], Array]) -> Array:
+    def move(self, choose: Callable[[], Array]) -> Array | None:
         """Write what is chosen from the newest reading; one that is older than a hold is void, and made again.
 
         Returns:
-            the setpoints, A.
+            the setpoints, A; None where somebody has accepted what is there before anything was written.
         """
         while True:
             if self._waits_for_people():
                 self._measured_again()
+            if self._orders.has(Verb.ACCEPT):
+                return None
             setpoint = choose()
             if self._write(partial(self._guard.move, setpoint)):
                 return setpoint
             self._measured_again()
 
     def approach(self, goal: Array) -> None:
-        """Go to setpoints that may be further away than one step."""
-        while not self._write(partial(self._guard.approach, goal)):
+        """Go to setpoints that may be further away than one step; stay where somebody else has set something."""
+        while not self._write(partial(self._guard.approach, goal)) and self._progress.best is not None:
             pass
 
     def measure(self) -> Measurement:
@@ -91,9 +107,20 @@ class Moves:
                 return self._seen(self._guard.measure())
             except TROUBLE as error:
                 self._wait_until_fit(error, since)
+            except ForeignWriteError as error:
+                self._take_over(error)
 
     def report(self, measured: Measurement, setpoint: Array, note: str = "") -> None:
-        """Note a setting and what was read there."""
+        """Note a setting and what was read there.
+
+        Args:
+            measured: what was read.
+            setpoint: what was asked for, A; where the knobs are elsewhere by now, that is noted instead.
+            note: for people.
+        """
+        held = self._held(setpoint)
+        if held is not setpoint:
+            setpoint, note = held, note or self._why_elsewhere
         visit = Visit(setpoint.copy(), self._guard.readbacks(), measured)
         self._progress.add(visit)
         steps, figures = self._progress.steps, self._course.figures(measured)
@@ -128,6 +155,9 @@ class Moves:
                 self._wait_until_fit(error, since)
                 if self._guard.writes == sent:
                     return False
+            except ForeignWriteError as error:
+                self._take_over(error)
+                return False
             else:
                 self._last_put_s = self._clock.now()
                 return True
@@ -136,26 +166,56 @@ class Moves:
         return self._course.seen(self._guard.setpoint_a, measured)
 
     def _measured_again(self) -> None:
-        self._progress.measured_again(self.measure())
+        measured = self.measure()
+        self._progress.measured_again(self._held(self._progress.visits[-1].setpoint_a), measured)
         self._record.measured_again(self._progress.steps, self._progress.visits[-1])
+
+    def _held(self, asked: Array) -> Array:
+        """Where the knobs are, A: as asked for, unless somebody or we ourselves have moved them since."""
+        held = self._guard.setpoint_a
+        return asked if all(map(is_same, held, asked)) else held
+
+    def _take_over(self, error: ForeignWriteError) -> None:
+        """Go on from what somebody else has set, if people say so; what was best before is void.
+
+        Raises:
+            ForeignWriteError: they say otherwise.
+        """
+        if not self.conflict.is_taken_over(str(error)):
+            raise error
+        self._progress.start_over()
+        self._why_elsewhere = "taken over"
 
     def _wait_until_fit(self, error: StaleReadingError | PermitLostError, since: float) -> None:
         """Wait; a beam that our last step has cost comes back to the setting before it.
 
         Raises:
-            BeamLostError: for the second time because of a write of ours.
+            RepeatedTripError: for the second time because of a write of ours.
         """
         is_ours = isinstance(error, BeamLostError) and since - self._last_put_s <= BLAMED_S
         if is_ours:
             self._beam_losses += 1
             if self._beam_losses > 1:
-                raise BeamLostError(f"for the second time within {BLAMED_S:g} s of a write of ours: {error}")
-        self._voice.change(RunState.HOLD, str(error))
+                raise RepeatedTripError(f"for the second time within {BLAMED_S:g} s of a write of ours: {error}")
+        self._voice.change(RunState.HOLD, f"{error}: waits up to {limit_s(error):g} s, then restores")
         self._hold.wait_until_fit(error, since)
         if is_ours and self._progress.visits:
-            self._guard.approach(self._progress.visits[-1].setpoint_a)
-            self._voice.tell(Held("stepped back: the beam went away right after our last step", 0.0))
+            self._step_back()
         self._voice.change(RunState.RUNNING, "good again")
+
+    def _step_back(self) -> None:
+        """To the newest setting that is not the present one."""
+        present = self._guard.setpoint_a
+        earlier = [v.setpoint_a for v in self._progress.own_visits if not all(map(is_same, v.setpoint_a, present))]
+        if not earlier:
+            return
+        try:
+            self._guard.approach(earlier[-1])
+        except ForeignWriteError as error:
+            self._take_over(error)
+            return
+        self._why_elsewhere = "stepped back"
+        self._voice.tell(Held("stepped back: the beam went away right after our last step", 0.0))
 
     def _waits_for_people(self) -> bool:
         """Hold for as long as somebody has paused the run; whether that was so."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beamctl.agent.base import OrbitAgent
+from beamctl.agent.base import OrbitAgent, note_of
 from beamctl.engine.reader import Measurement
 from beamctl.run.course import Figures, Visit, one_row
 from beamctl.task.orbit import Array, is_confirmed, orbit_rms
@@ -65,6 +65,10 @@ class OrbitCourse:
         now = visits[-1]
         view = OrbitView(history[None], now.measured.valid[None].copy(), now.setpoint_a[None].copy())
         return one_row(self._agent.propose(view))
+
+    def note(self) -> str:
+        """What the agent says."""
+        return note_of(self._agent)
 
     def limited(self, setpoint_a: Array, change_a: Array) -> Array:
         """Within step and limits."""

@@ -151,6 +151,10 @@ class PreflightCourse:
             )  # fmt: skip
         return np.asarray(self._plan.settings_a[len(visits) - 1] - visits[-1].setpoint_a)
 
+    def note(self) -> str:
+        """Nothing."""
+        return ""
+
     def limited(self, setpoint_a: Array, change_a: Array) -> Array:
         """Within step and limits."""
         return limited_step(self._problem, setpoint_a, change_a)
@@ -228,23 +232,35 @@ class Preflight:
         """
         run = self._run.execute()
         reads = len(self._course.visited)
-        return PreflightResult(run, reads, self._findings() if run.outcome is Outcome.REACHED else None)
+        return PreflightResult(
+            run,
+            reads,
+            findings_of(self._course, self._layout, self._problem) if run.outcome is Outcome.REACHED else None,
+        )
 
-    def _findings(self) -> Findings:
-        mapping, usable = self._course.conclude()
-        correctors = tuple(k.name for k in self._layout.knobs)
-        channels = self._layout.channel_names
-        expected = self._problem.response_mm_per_a
-        measured = np.where(usable[:, None], mapping.measured_mm_per_a, np.nan)
-        return Findings(
-            table=(*_corrector_lines(mapping, correctors, expected, usable), *_channel_lines(mapping, channels, expected, usable)),
-            mapping=mapping,
-            correctors=correctors,
-            channels=channels,
-            expected_mm_per_a=expected,
-            measured_mm_per_a=measured,
-            noise_mm=float(mapping.noise_mm.max()),
-        )  # fmt: skip
+
+def findings_of(course: PreflightCourse, layout: SectionLayout, problem: OrbitProblem) -> Findings:
+    """What a complete preflight has found.
+
+    Args:
+        course: that has seen every kick.
+        layout, problem: of the section as described.
+    """
+    mapping, usable = course.conclude()
+    correctors = tuple(k.name for k in layout.knobs)
+    channels = layout.channel_names
+    expected = problem.response_mm_per_a
+    measured = np.where(usable[:, None], mapping.measured_mm_per_a, np.nan)
+    lines = _corrector_lines(mapping, correctors, expected, usable)
+    return Findings(
+        table=(*lines, *_channel_lines(mapping, channels, expected, usable)),
+        mapping=mapping,
+        correctors=correctors,
+        channels=channels,
+        expected_mm_per_a=expected,
+        measured_mm_per_a=measured,
+        noise_mm=float(mapping.noise_mm.max()),
+    )
 
 
 def _corrector_lines(mapping: Mapping, names: Sequence[str], expected: Array, usable: Mask) -> list[Finding]:

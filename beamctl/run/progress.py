@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from beamctl.engine.reader import Measurement
-from beamctl.run.course import Course, Figures, Visit, unknown
+from beamctl.run.course import Array, Course, Figures, Visit, unknown
 
 
 class Progress:
@@ -27,6 +27,7 @@ class Progress:
         self.visits: list[Visit] = []
         self.best: Visit | None = None
         self._best_step = 0
+        self._first_own = 0
         self._final: Measurement | None = None
         self._is_final_known = True
 
@@ -36,9 +37,21 @@ class Progress:
         if self.best is None or self._course.cost(visit.measured) < self.best_cost:
             self.best, self._best_step = visit, self.steps
 
-    def measured_again(self, measured: Measurement) -> None:
+    def measured_again(self, setpoint_a: Array, measured: Measurement) -> None:
         """The newest reading is void: this one takes its place."""
-        self.visits[-1] = replace(self.visits[-1], measured=measured)
+        self.visits[-1] = replace(self.visits[-1], setpoint_a=setpoint_a, measured=measured)
+        if self.best is None:
+            self.best, self._best_step = self.visits[-1], self.steps
+            self._first_own = len(self.visits) - 1
+
+    def start_over(self) -> None:
+        """Somebody else's setting is the base from now on: no earlier one is gone back to."""
+        self.best, self._first_own = None, len(self.visits)
+
+    @property
+    def own_visits(self) -> list[Visit]:
+        """Settings that the run may go back to."""
+        return self.visits[self._first_own :]
 
     def end_with(self, measured: Measurement | None) -> None:
         """What the machine reads after a restore; None: it could not be read."""

@@ -1,5 +1,6 @@
 """What a run writes down while it goes on; :mod:`beamctl.run.store_record` makes it durable."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from beamctl.engine.guarded import Snapshot
@@ -25,6 +26,9 @@ class Record(Journal, Protocol):
     def measured_again(self, step: int, visit: Visit) -> None:
         """The newest reading was void; this one takes its place."""
 
+    def taken_over(self, values: Mapping[str, float]) -> None:
+        """What somebody else has set, A by PV, is what a restore goes back to from now on."""
+
     def restored(self, lines: list[RestoreLine]) -> None:
         """What became of every knob."""
 
@@ -42,6 +46,9 @@ class NoRecord(NoJournal):
         """Nothing."""
 
     def measured_again(self, step: int, visit: Visit) -> None:
+        """Nothing."""
+
+    def taken_over(self, values: Mapping[str, float]) -> None:
         """Nothing."""
 
     def restored(self, lines: list[RestoreLine]) -> None:

@@ -10,10 +10,9 @@ from beamctl.engine.layout import SectionLayout
 from beamctl.engine.reader import Measurement, combined
 from beamctl.errors import StoreConflictError
 from beamctl.run.course import Array, Course, Visit
+from beamctl.run.visits import AGAIN, VISITED, visit_events
 from beamctl.store.open import Store
 from beamctl.store.samples import Sample
-
-ALL = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def replay(
     Raises:
         StoreConflictError: the run has no samples.
     """
-    events = [e for e in store.events.read(run=run, limit=ALL) if e.kind in ("visited", "measured again")]
+    events = visit_events(store, run)
     if not events:
         raise StoreConflictError(f"run {run} has no readings: nothing to replay")
     samples = _Samples(store.samples.read(run), layout)
@@ -63,12 +62,12 @@ def replay(
     course.start()
     visits: list[Visit] = []
     differences: list[str] = []
-    decisions = 0
+    decisions = last_step = 0
     for event in events:
         p = event.payload
-        step, note = p["step"], p.get("note", "")
+        step = p["step"]
         setpoint = np.array(p["setpoint_a"])
-        if event.kind == "visited" and visits and note == "" and step > 0:
+        if event.kind == VISITED and step > last_step:
             decisions += 1
             wanted = _decided(store, course, visits, max(course.max_steps - step + 1, 1), run)
             if not np.array_equal(wanted, setpoint):
@@ -77,8 +76,9 @@ def replay(
         measured = samples.next(np.array(p["valid"], dtype=bool))
         if not np.array_equal(measured.values, np.array(p["values"])):
             differences.append(f"step {step}: the samples give another reading than was used")
-        visit = Visit(setpoint, np.array(p["readback_a"]), measured)
-        visits = [*visits[:-1], visit] if event.kind == "measured again" else [*visits, visit]
+        last_step = step
+        visit = Visit(setpoint, np.array(p["readback_a"]), course.seen(setpoint, measured))
+        visits = [*visits[:-1], visit] if event.kind == AGAIN else [*visits, visit]
     return ReplayReport(len(events), decisions, tuple(differences))
 
 

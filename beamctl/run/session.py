@@ -6,6 +6,7 @@ pause, accept, abort and halt at any time (:mod:`beamctl.run.orders`); all is wr
 """
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,15 @@ from beamctl.engine.base import Engine
 from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.layout import SectionLayout
 from beamctl.engine.reader import Measurement
-from beamctl.errors import AgentError, BeamControlError, ForeignWriteError, HaltedError, RunAbortedError
+from beamctl.errors import (
+    AgentError,
+    BeamControlError,
+    ForeignWriteError,
+    HaltedError,
+    JournalError,
+    RepeatedTripError,
+    RunAbortedError,
+)
 from beamctl.run.course import Array, Course
 from beamctl.run.endings import Endings
 from beamctl.run.events import Advice, Armed, Listener, Outcome, RunResult
@@ -90,6 +99,8 @@ class TuningRun:
             return self._endings.restore(Outcome.ABORTED, str(error))
         except ForeignWriteError as error:
             return self._endings.conflict(str(error))
+        except (JournalError, RepeatedTripError) as error:
+            return self._endings.restore(Outcome.FAILED, str(error), latches=True)
         except BeamControlError as error:
             return self._endings.restore(Outcome.FAILED, str(error))
         except Exception as error:
@@ -112,7 +123,8 @@ class TuningRun:
         self._guard.check(new, setpoint)
         course = self._course
         predicted = course.predict(measured, new - setpoint)
-        advice = Advice(setpoint, new, course.figures(measured), predicted, course.is_reached(measured))
+        reached = course.is_reached(measured)
+        advice = Advice(setpoint, new, course.figures(measured), predicted, reached, course.note())
         self._voice.tell(advice)
         return self._endings.result(Outcome.ADVISED, f"nothing written for {course.task}"), advice
 
@@ -120,7 +132,7 @@ class TuningRun:
         """Check everything, remember what was found, see that the instruments can be read; writes nothing."""
         self._course.start()
         snapshot = self._guard.arm(self._connect_timeout_s)
-        self._record.armed(self._layout, snapshot)
+        self._record.armed(replace(self._layout, knobs=self._guard.knobs), snapshot)
         self._voice.tell(Armed(snapshot.identity, snapshot.current_ma, snapshot.setpoint_a))
         self._voice.change(RunState.ARMED, "everything needed is there; nothing was written yet")
         return self._moves.begin()
@@ -134,17 +146,21 @@ class TuningRun:
         first = self._course.first_move(found)
         if first is not None:
             setpoint = self._moves.move(lambda: np.clip(found + first, *self._limits()))
-            measured = self._moves.measure()
-            self._moves.report(measured, setpoint, "first trend move")
+            if setpoint is not None:
+                measured = self._moves.measure()
+                self._moves.report(measured, setpoint, "first trend move")
         while not self._is_done(measured):
             accepts = self.orders.has(Verb.ACCEPT)
             reason = f"accepted by {self.orders.by(Verb.ACCEPT)}" if accepts else self._progress.why_give_up()
             if reason:
                 return self._endings.end(reason)
             setpoint = self._moves.move(self._propose)
+            if setpoint is None:
+                continue
             self._progress.steps += 1
+            note = self._course.note()
             measured = self._moves.measure()
-            self._moves.report(measured, setpoint)
+            self._moves.report(measured, setpoint, note)
         return self._endings.keep(Outcome.REACHED, f"{self._course.goal} in two independent measurements")
 
     def _propose(self) -> Array:

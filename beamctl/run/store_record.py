@@ -8,7 +8,7 @@ from beamctl.engine.base import Reading, WriteResult
 from beamctl.engine.guarded import Snapshot
 from beamctl.engine.layout import SectionLayout
 from beamctl.engine.restore import RestoreLine
-from beamctl.errors import JournalError, StoreError
+from beamctl.errors import HaltedError, JournalError, LeaseLostError, StoreError
 from beamctl.run.course import Figures, Visit
 from beamctl.store.journal import Put
 from beamctl.store.leases import Lease
@@ -16,6 +16,10 @@ from beamctl.store.open import Store
 from beamctl.store.states import RunState
 
 _log = logging.getLogger(__name__)
+
+MOST_EVENTS = 1_000_000
+TAKEOVER = "takeover"
+"""kind of the event that replaces a part of the snapshot"""
 
 
 class StoreRecord:
@@ -40,6 +44,8 @@ class StoreRecord:
         puts = [Put(pv, old[pv], value) for pv, value in new.items()]
         try:
             ids = self._store.journal.intend(self._lease, self._run, puts)
+        except LeaseLostError as error:
+            raise HaltedError(f"another process has the section now, nothing is written any more: {error}") from error
         except StoreError as error:
             raise JournalError(f"not written down, so not sent: {error}") from error
         self._open = dict(zip(new, ids, strict=True))
@@ -53,7 +59,8 @@ class StoreRecord:
 
     def armed(self, layout: SectionLayout, snapshot: Snapshot) -> None:
         """The snapshot, with everything that a restore by another process needs."""
-        knobs = [asdict(knob) for knob in layout.knobs]
+        # the limits in force are narrowed by the travel already, and JSON knows no infinity
+        knobs = [{k: v for k, v in asdict(knob).items() if k != "travel"} for knob in layout.knobs]
         content = {
             "knobs": knobs,
             "choice": self._choice,
@@ -75,6 +82,10 @@ class StoreRecord:
     def measured_again(self, step: int, visit: Visit) -> None:
         """The same setting, read again."""
         self._append("measured again", step, visit, {})
+
+    def taken_over(self, values: Mapping[str, float]) -> None:
+        """What recovery has to go back to instead of the snapshot."""
+        self._durably(lambda: self._store.events.append(TAKEOVER, dict(values), self._run))
 
     def restored(self, lines: list[RestoreLine]) -> None:
         """A line per knob."""
@@ -104,6 +115,15 @@ class StoreRecord:
             write()
         except StoreError as error:
             raise JournalError(f"not written down: {error}") from error
+
+
+def taken_over(store: Store, run: int) -> dict[str, float]:
+    """What a restore of a run goes back to instead of its snapshot, A by PV."""
+    values: dict[str, float] = {}
+    for event in store.events.read(run=run, limit=MOST_EVENTS):
+        if event.kind == TAKEOVER:
+            values |= event.payload
+    return values
 
 
 def _flat(raw: Mapping[str, Sequence[Reading]]) -> Iterable[tuple[str, Reading]]:

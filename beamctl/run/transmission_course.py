@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beamctl.agent.base import TransmissionAgent
+from beamctl.agent.base import TransmissionAgent, note_of
 from beamctl.engine.reader import Measurement
 from beamctl.run.course import Figures, Visit, one_row
 from beamctl.task.problem import limited_step
@@ -68,6 +68,10 @@ class TransmissionCourse:
             steps_left=steps_left,
         )
         return one_row(self._agent.propose(view))
+
+    def note(self) -> str:
+        """What the agent says."""
+        return note_of(self._agent)
 
     def limited(self, setpoint_a: Array, change_a: Array) -> Array:
         """Within step and limits."""

@@ -53,7 +53,7 @@ class Belief:
         variance = np.einsum(
             "...iai,...a->...i", cross.reshape(*cross.shape[:-2], self.n_channel, -1, self.n_channel), seen
         )
-        return np.sqrt(np.maximum(variance, 0.0))
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
     def after(self, setpoint_a: Array, reading_mm: Array, noise_mm: Array, usable: Mask) -> Self:
         """The belief after one more reading.

@@ -16,6 +16,9 @@ from beamctl.task.orbit import Array, Mask
 SLOTS = 10
 """columns of the normalised observation and of the action: x and y corrector of five cells"""
 
+TREND = ("change before of", "last change of", "reading of")
+"""the three rows of an observation, for people"""
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -98,3 +101,13 @@ def spread(columns: Array, slots: NDArray[np.int64], size: int = SLOTS) -> Array
     out = np.zeros((*columns.shape[:-1], size))
     out[..., slots] = columns
     return out
+
+
+def feature_names(columns: int) -> tuple[str, ...]:
+    """The columns of a normalised observation, for people: in corrector steps."""
+    return tuple(f"{'xy'[i % 2]} in cell {i // 2 + 1}, steps," for i in range(columns))
+
+
+def channel_names(columns: int) -> tuple[str, ...]:
+    """The columns of a raw observation, for people: in mm."""
+    return tuple(f"{'xy'[i % 2]} of BPM {i // 2 + 1}, mm," for i in range(columns))

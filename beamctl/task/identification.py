@@ -26,7 +26,7 @@ WEAK_GAINS = (0.82, 0.72, 0.63, 0.55, 0.48, 0.41, 0.35, 0.30, 0.25, 0.20, 0.16, 
 GAINS = (1.0, *WEAK_GAINS, 0.0)
 WEAK_SPREAD = 0.08
 """relative uncertainty of the strength of a corrector that was found to be weak"""
-P_REVERSED, P_WEAK, P_DEAD, P_CROSSED, P_SWAPPED, P_CHANNEL = 3e-3, 1e-3, 3e-3, 3e-3, 3e-3, 1e-3
+P_REVERSED, P_WEAK, P_DEAD, P_CROSSED, P_SWAPPED, P_CHANNEL = 3e-3, 1e-2, 3e-3, 3e-3, 3e-3, 1e-3
 """how likely each fault is before anything was measured; a swap with any one of the others"""
 SPARE_ROW_MM_PER_A = 1e3
 """noise of a channel that says nothing"""
@@ -140,7 +140,7 @@ class _Judge:
 
     def candidates(self, sign: Array, responds: Mask) -> Array:
         """Log joint of data and explanation, shape (m, supply, magnet, sign, gain)."""
-        m, n, k = self._measured.shape
+        n = self._measured.shape[1]
         data = np.where(responds[..., None], self._measured * sign[..., None], 0.0)
         noise = np.where(responds, self._noise, SPARE_ROW_MM_PER_A) ** 2
         gains = np.array(GAINS)

@@ -38,6 +38,17 @@ REFERENCE_STEP = 0.06
 MOST_STEPS = 4.0
 """how far away the best setting may seem"""
 LARGEST_T = 1.5
+_READINGS, _KNOBS = ("ACCT", "MFC1", "T"), tuple(f"knob {k + 1}" for k in range(KNOBS))
+FEATURES = (
+    *(f"{row} of {column}" for row in ("change before", "last change") for column in (*_READINGS, *_KNOBS)),
+    *_READINGS,
+    *(f"way of {knob}" for knob in _KNOBS),
+    *("step limit", "share of free knobs", "nothing"),
+    *(f"place of {knob}" for knob in _KNOBS),
+    *("best MFC1", "loss of MFC1", "best T"),
+    *(f"way back of {knob}" for knob in _KNOBS),
+)
+"""what each number of an observation is, row by row, for people"""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from stable_baselines3 import SAC
 from torch import Tensor, nn
 
+from beamctl.agent.envelope import Envelope
 from beamctl.agent.gaussian_process import GpParameters
 from beamctl.agent.manifest import GoldenVectors, Manifest, ObservationLayout, TrainingRecord, TransmissionLayout
 from beamctl.agent.policy import Infer
+from beamctl.agent.registry import AgentFolder, write_manifest
 from beamctl.training.presets import Preset
 from beamctl.training.symmetry import QuarterTurnPolicy
 
@@ -62,6 +64,7 @@ def export_agent(
     machine: str,
     machine_hash: str | None,
     record: TrainingRecord,
+    envelope: Envelope | None = None,
 ) -> Manifest:
     """Write an orbit agent.
 
@@ -73,6 +76,7 @@ def export_agent(
         machine: name of the machine description.
         machine_hash: description hash that the agent is bound to; None: any machine that fits the layout.
         record: how it came about.
+        envelope: what it usually sees.
     """
     layout = ObservationLayout(
         kind=preset.observation,
@@ -83,18 +87,26 @@ def export_agent(
     return write_agent(
         policy_module(model, preset), layout, folder,
         id=agent_id, task_kind="orbit", machine=machine, machine_hash=machine_hash, step_units=preset.step_units,
-        training=record,
+        training=record, envelope=envelope,
     )  # fmt: skip
 
 
 def export_transmission_agent(
-    model: SAC, folder: Path, *, agent_id: str, machine: str, record: TrainingRecord
+    model: SAC,
+    folder: Path,
+    *,
+    agent_id: str,
+    machine: str,
+    machine_hash: str,
+    record: TrainingRecord,
+    envelope: Envelope | None = None,
 ) -> Manifest:
-    """Write a transmission agent; arguments as :func:`export_agent`. It runs on any injector that fits the layout."""
+    """Write a transmission agent; arguments as :func:`export_agent`. It knows one injector and is bound to it."""
     rows, columns = model.observation_space.shape
     return write_agent(
         MeanAction(model).eval(), TransmissionLayout(rows=rows, columns=columns), folder,
-        id=agent_id, task_kind="transmission", machine=machine, machine_hash=None, step_units=None, training=record,
+        id=agent_id, task_kind="transmission", machine=machine, machine_hash=machine_hash, step_units=None,
+        training=record, envelope=envelope,
     )  # fmt: skip
 
 
@@ -133,7 +145,7 @@ def write_agent(
         golden=GoldenVectors(observations=example.numpy().tolist(), actions=actions.tolist()),
         **passport,
     )
-    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_manifest(AgentFolder(manifest.id, folder), manifest)
     return manifest
 
 

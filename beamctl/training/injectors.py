@@ -21,6 +21,8 @@ from simulators.survival import SurvivalTable, survival_table
 SELECTION_SEED = 20_230_514
 """seed of the fixed machines that choose the checkpoint"""
 _TRAIN, _STEPS, _REPORT, _SELECT = range(10, 14)
+_ENVELOPE = 30
+"""behind the branches of selection, one per task"""
 _PRIOR = 20
 
 
@@ -38,10 +40,13 @@ def survival(machine: InjectorDescription, folder: Path | None) -> SurvivalTable
 def training_injectors(
     machine: InjectorDescription, preset: TransmissionPreset, table: SurvivalTable, seed: int
 ) -> InjectorBatch:
-    """Machines to train on: free orbit, fixed orbit, and some without beam."""
+    """Machines to train on: free orbit, fixed orbit, some without beam, some further off than described."""
     usual = find_injector_scenario(machine, preset.scenario)
+    odd = [Population(find_injector_scenario(machine, name), share) for name, share in preset.odd_shares]
+    rest = 1.0 - preset.fixed_orbit_share - preset.dark_share - sum(share for _, share in preset.odd_shares)
     populations = [
-        Population(usual, 1.0 - preset.fixed_orbit_share - preset.dark_share),
+        *odd,
+        Population(usual, rest),
         Population(usual, preset.fixed_orbit_share, fixed_orbit=True),
         Population(replace(usual, start_transmission=None), preset.dark_share),
     ]
@@ -57,6 +62,14 @@ def report_injectors(machine: InjectorDescription, task: str, scenario: str, see
     """Machines that a report on a task is made on, with the tracker behind the LEBT."""
     population = Population(find_injector_scenario(machine, scenario), fixed_orbit=has_fixed_orbit(machine, task))
     return InjectorBatch(machine, [population], _rng(seed, _REPORT), n)
+
+
+def envelope_injectors(
+    machine: InjectorDescription, task: str, scenario: str, seed: int, n: int, table: SurvivalTable | None
+) -> InjectorBatch:
+    """Machines that show what an agent usually sees in a task."""
+    population = Population(find_injector_scenario(machine, scenario), fixed_orbit=has_fixed_orbit(machine, task))
+    return InjectorBatch(machine, [population], _rng(seed, _ENVELOPE), n, table, stock=n)
 
 
 def prior_injectors(machine: InjectorDescription, seed: int, n: int) -> InjectorBatch:

@@ -23,7 +23,7 @@ ROOM = 3.0
 limits are the normalisation's business (it leaves out correctors that are held by one)"""
 SELECTION_SEED = 20_230_513
 """seed of the fixed machines that choose the checkpoint"""
-_TRAIN, _MODULES, _SELECT, _REPORT = range(4)
+_TRAIN, _MODULES, _SELECT, _REPORT, _ENVELOPE = range(5)
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,11 @@ def report_batch(
     """Machines that a report is made on: the same misalignments in every scenario of one seed."""
     pool = task_pool(site, task_name, opposite_solenoids=opposite_solenoids)
     return _batch(site, pool, scenario, _rng(seed, _REPORT), n)
+
+
+def envelope_batch(site: Site, task_name: str, scenario: str, seed: int, n: int) -> MachineBatch:
+    """Machines that show what an agent usually sees."""
+    return _batch(site, task_pool(site, task_name), scenario, _rng(seed, _ENVELOPE), n)
 
 
 def preset_problem(site: Site, task_name: str, preset: Preset) -> OrbitProblem:

@@ -5,6 +5,7 @@ the live path gives the agent the same observations and rewards as the batched s
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from beamctl.agent.envelope import Envelope
 from beamctl.agent.manifest import Manifest, TrainingRecord
+from beamctl.agent.policy import TrendPolicyAgent
 from beamctl.env.tuning_env import TuningEnv
 from beamctl.training.export import code_revision, export_agent
 from beamctl.training.learner import Progress, make_model, plain
 from beamctl.training.presets import Preset
-from beamctl.training.train import Look
+from beamctl.training.train import Look, policy_agent
 
 
 class _Reporter(BaseCallback):
@@ -42,6 +45,7 @@ def train_over_engine(
     agent_id: str,
     machine: str,
     machine_hash: str,
+    measure: Callable[[TrendPolicyAgent], Envelope | None] = lambda _: None,
     progress: Progress[Look] = lambda *_: None,
 ) -> Manifest:
     """Train for ``steps`` environment steps and export what has been learned.
@@ -53,6 +57,7 @@ def train_over_engine(
         folder: results.
         steps: environment steps.
         agent_id, machine, machine_hash: for the manifest.
+        measure: the envelope of what was trained.
         progress: told of each step.
     """
     torch.set_num_threads(1)
@@ -71,4 +76,8 @@ def train_over_engine(
         selection={},
     )
     bound = machine_hash if preset.observation == "raw" else None
-    return export_agent(model, own, folder, agent_id=agent_id, machine=machine, machine_hash=bound, record=record)
+    return export_agent(
+        model, own, folder,
+        agent_id=agent_id, machine=machine, machine_hash=bound, record=record,
+        envelope=measure(policy_agent(model, own)),
+    )  # fmt: skip

@@ -19,6 +19,7 @@ from beamctl.task.problem import OrbitProblem, OrbitView, limited_step
 from beamctl.training.rollout import Rollout
 
 DEAD_BELOW, WEAK_BELOW = 0.1, 0.8
+"""strengths that count as dead and as weak"""
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,12 @@ def _planted(batch: MachineBatch) -> list[list[Verdict]]:
     f = batch.corrector_factor
     own = batch.magnet == np.arange(batch.magnet.shape[1])
     kinds = [
-        (~own, Verdict.SWAPPED), (np.abs(f) < DEAD_BELOW, Verdict.DEAD), (np.abs(f.imag) > np.abs(f.real), Verdict.CROSSED),
-        (f.real < 0, Verdict.REVERSED), (np.abs(f) < WEAK_BELOW, Verdict.WEAK),
-    ]  # fmt: skip
+        (~own, Verdict.SWAPPED),
+        (np.abs(f) < DEAD_BELOW, Verdict.DEAD),
+        (np.abs(f.imag) > np.abs(f.real), Verdict.CROSSED),
+        (f.real < 0, Verdict.REVERSED),
+        (np.abs(f) < WEAK_BELOW, Verdict.WEAK),
+    ]
     correctors = np.select([mask for mask, _ in kinds], [np.full(f.shape, v, object) for _, v in kinds], Verdict.GOOD)
     signs = np.where(batch.channel_sign < 0, Verdict.REVERSED, Verdict.GOOD)
     channels = np.where(batch.working, signs, Verdict.DEAD)
@@ -118,31 +122,33 @@ def mapped_rollout(agent: MappedAgent, batch: MachineBatch, problem: OrbitProble
     setpoint = batch.start_a.copy()
     initial = orbit_rms(batch.true_orbit_mm(setpoint), exists)
 
-    def read() -> tuple[Array, Array]:
+    def read(who: Mask) -> tuple[Array, Array]:
         reading = batch.read_mm(setpoint)
-        agent.learn(setpoint, reading, valid)
+        agent.learn(setpoint, reading, valid & who[:, None])
         return reading, orbit_rms(agent.completed(setpoint, reading, valid), exists)
 
-    before, _ = read()
+    everyone = np.ones(len(batch), bool)
+    before, _ = read(everyone)
     setpoint = np.clip(setpoint + problem.first_move_a, problem.lo_a, problem.hi_a)
-    now, cost = read()
+    now, cost = read(everyone)
     history = first_history(before, now)
     best, best_cost, since_best = setpoint.copy(), cost.copy(), np.zeros(len(batch))
     running, reached, steps = np.ones(len(batch), bool), np.zeros(len(batch), bool), np.zeros(len(batch))
     for step in range(problem.max_steps + 1):
-        done = running & ~blind & is_confirmed(cost, problem.target_mm) & is_confirmed(read()[1], problem.target_mm)
+        maybe = running & ~blind & is_confirmed(cost, problem.target_mm)
+        done = maybe & is_confirmed(read(maybe)[1], problem.target_mm)
         reached |= done
         running &= ~done & (since_best < np.where(blind, BLIND_STEPS, NO_GAIN_STEPS))
         if step == problem.max_steps or not running.any():
             break
         change = agent.propose(OrbitView(history, valid, setpoint))
         setpoint = np.where(running[:, None], limited_step(problem, setpoint, change), setpoint)
-        now, cost = read()
+        now, cost = read(running)
         history = next_history(history, now)
         steps += running
         gained = running & (cost < best_cost)
         best, best_cost = np.where(gained[:, None], setpoint, best), np.where(gained, cost, best_cost)
         since_best = np.where(gained, 0, since_best + 1)
     setpoint = np.where(reached[:, None], setpoint, best)
-    reached |= read()[1] < problem.target_mm
+    reached |= read(everyone)[1] < problem.target_mm
     return Rollout(reached, steps, initial, orbit_rms(batch.true_orbit_mm(setpoint), exists), setpoint)

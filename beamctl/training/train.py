@@ -10,6 +10,8 @@ from beamctl.agent.manifest import Manifest, TrainingRecord
 from beamctl.agent.policy import TrendPolicyAgent
 from beamctl.env.batched_env import BatchedOrbitEnv
 from beamctl.task.from_description import orbit_problem
+from beamctl.task.problem import OrbitProblem
+from beamctl.training.envelope import MACHINES, orbit_envelope
 from beamctl.training.export import export_agent, inference, policy_module
 from beamctl.training.learner import Judge, Progress, TrainingResult, learn
 from beamctl.training.machines import Site, preset_problem, selection_batch, training_batch
@@ -57,6 +59,7 @@ def train(
     machine_hash: str,
     progress: Progress[Look] = lambda *_: None,
     resume: bool = False,
+    envelope_machines: int = MACHINES,
 ) -> TrainingResult[Look]:
     """Train in the batched simulator and export the best checkpoint.
 
@@ -71,6 +74,7 @@ def train(
         machine_hash: of the task's section; raw agents are bound to it.
         progress: told of each look.
         resume: go on from the folder's checkpoint, which is written at every look (the replay buffer starts empty).
+        envelope_machines: machines of each task and scenario that the envelope is measured on.
 
     Raises:
         AgentError: there is no checkpoint to resume from.
@@ -81,9 +85,12 @@ def train(
 
     def export(model: SAC, record: TrainingRecord) -> Manifest:
         bound = machine_hash if preset.observation == "raw" else None
+        problems = [usual_problem(site, task, preset) for task in tasks]
+        envelope = orbit_envelope(site, problems, policy_agent(model, preset), machines=envelope_machines)
         return export_agent(
-            model, preset, folder, agent_id=agent_id, machine=site.machine.name, machine_hash=bound, record=record
-        )
+            model, preset, folder,
+            agent_id=agent_id, machine=site.machine.name, machine_hash=bound, record=record, envelope=envelope,
+        )  # fmt: skip
 
     return learn(preset, env, seed, folder, orbit_judge(site, tasks, preset), export, progress=progress, resume=resume)
 
@@ -101,16 +108,19 @@ def look_at(site: Site, tasks: list[str], preset: Preset, agent: TrendPolicyAgen
     """Success, success at 0.2 mm, mean steps and mean final RMS (mm) on the fixed machines."""
     rows = []
     for task in tasks:
-        base = replace(
-            preset_problem(site, task, preset),
-            target_mm=orbit_problem(site.machine, site.design, site.ion, task).target_mm,
-        )
+        base = usual_problem(site, task, preset)
         agent.start(base)
         normal = rollout(agent, selection_batch(site, task, preset.selection[0]), base)
         deep = rollout(agent, selection_batch(site, task, preset.selection[1]), replace(base, target_mm=DEEP_TARGET_MM))
         rows.append((normal.reached.mean(), deep.reached.mean(), normal.steps.mean(), normal.final_true.mean()))
     success, deep_success, steps, final = np.mean(rows, axis=0)
     return float(success), float(deep_success), float(steps), float(final)
+
+
+def usual_problem(site: Site, task: str, preset: Preset) -> OrbitProblem:
+    """A task as it is run, with the preset's step."""
+    usual = orbit_problem(site.machine, site.design, site.ion, task)
+    return replace(preset_problem(site, task, preset), target_mm=usual.target_mm)
 
 
 def policy_agent(model: SAC, preset: Preset) -> TrendPolicyAgent:

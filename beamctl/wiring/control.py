@@ -6,10 +6,11 @@ from functools import partial
 
 from beamctl.engine.fenced import RequestingEngine
 from beamctl.run.attempt import Attempt, RecoveryAttempt, RunAttempt
+from beamctl.run.events import Listener
 from beamctl.run.orders import Orders
 from beamctl.run.recovery import Left, recover
 from beamctl.run.session import TuningRun
-from beamctl.run.store_record import StoreRecord
+from beamctl.run.store_record import StoreRecord, taken_over
 from beamctl.store.leases import Lease
 from beamctl.store.open import Store
 from beamctl.store.requests import NewRequest, Request
@@ -17,6 +18,7 @@ from beamctl.store.runs import NewRun, Run
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import with_fences
 from beamctl.wiring.kit import Choice
+from beamctl.wiring.preflight import with_preflight
 
 
 def new_request(
@@ -36,6 +38,7 @@ def new_request(
             "max_steps": choice.max_steps,
             "step_percent": choice.step_percent,
             "seed": choice.seed,
+            "preflight": choice.preflight,
             "review": review,
         },
         dry_run=dry_run,
@@ -47,7 +50,7 @@ def choice_of(request: Request) -> Choice:
     b = request.budgets or {}
     return Choice(
         request.algorithm or None, request.agent or None, request.target, b.get("max_steps"), b.get("step_percent"),
-        b.get("seed") or 0,
+        b.get("seed") or 0, b.get("preflight"),
     )  # fmt: skip
 
 
@@ -78,9 +81,17 @@ class ControlWorkshop:
         deployment: machines and settings.
         store: where runs are recorded.
         make_engine: a fresh engine for each run.
+        listen: who is told of what a run reports, from the run and its budget.
     """
 
-    def __init__(self, deployment: Deployment, store: Store, make_engine: Callable[[], RequestingEngine]) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        store: Store,
+        make_engine: Callable[[], RequestingEngine],
+        listen: Callable[[Run, int], Listener] = lambda _run, _budget: lambda _: None,
+    ) -> None:
+        self._listen = listen
         self._deployment = deployment
         self._store = store
         self._make_engine = make_engine
@@ -92,13 +103,14 @@ class ControlWorkshop:
     def attempt(self, request: Request, lease: Lease, run: Run, orders: Orders) -> Attempt:
         """The run itself."""
         kit, choice = self._deployment.kit(request.task), choice_of(request)
-        layout = kit.layout()
+        choice, mapping = with_preflight(self._store, kit, choice)
+        course, layout = kit.course(choice, mapping), kit.layout()
         engine = with_fences(self._make_engine(), layout)
         tuning = TuningRun(
             engine,
             layout,
-            kit.course(choice),
-            lambda _: None,
+            course,
+            self._listen(run, course.max_steps),
             self._deployment.settings.connect_timeout_s,
             StoreRecord(self._store, lease, run.id, asdict(choice)),
             orders,
@@ -108,7 +120,7 @@ class ControlWorkshop:
     def recovery(self, lease: Lease, run: Run, orders: Orders) -> Attempt:
         """Bringing back what a run has left behind."""
         kit, record = self._deployment.kit(run.task), StoreRecord(self._store, lease, run.id)
-        left = Left(run.snapshot, self._store.journal.of_run(run.id))
+        left = Left(run.snapshot, self._store.journal.of_run(run.id), taken_over(self._store, run.id))
         timeout_s = self._deployment.settings.connect_timeout_s
         layout = kit.layout()
         work = partial(recover, layout=layout, left=left, journal=record, gate=orders.gate, connect_timeout_s=timeout_s)

@@ -83,6 +83,14 @@ class Deployment:
             raise UnknownNameError("orbit task", task, self.orbit_tasks)
         return kit
 
+    def orbit_section(self, name: str) -> OrbitKit:
+        """The orbit task of a section, by the name of either; errors as :meth:`kit`."""
+        for task in self.orbit_tasks:
+            kit = self.orbit(task)
+            if name in (task, kit.task.section, kit.key):
+                return kit
+        raise UnknownNameError("section", name, [self.orbit(task).task.section for task in self.orbit_tasks])
+
     def run(self, engine: Engine, task: str, choice: Choice, listener: "Listener") -> "TuningRun":
         """One attempt at a task, guarded."""
         from beamctl.run.session import TuningRun

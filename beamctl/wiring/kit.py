@@ -6,6 +6,7 @@ from typing import Protocol
 
 from beamctl.engine.layout import SectionLayout
 from beamctl.run.course import Course
+from beamctl.task.mapping import Mapping
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Choice:
         max_steps: budget.
         step_percent: largest change in one step, per cent of a knob's interval, at most the machine's own.
         seed: of algorithms that draw numbers.
+        preflight: run whose findings are relied on; 0: none; None: the newest.
     """
 
     algorithm: str | None = None
@@ -27,6 +29,7 @@ class Choice:
     max_steps: int | None = None
     step_percent: float | None = None
     seed: int = 0
+    preflight: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,12 @@ class TaskKit(Protocol):
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
 
-    def course(self, choice: Choice) -> Course:
+    def course(self, choice: Choice, mapping: Mapping | None = None) -> Course:
         """The task with the agent that proposes.
+
+        Args:
+            choice: who proposes, and how far.
+            mapping: coordinates that a preflight has found.
 
         Raises:
             UnknownNameError: lists what there is.

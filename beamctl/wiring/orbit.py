@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beamctl.agent.base import OrbitAgent
-from beamctl.agent.registry import Registry, load_agent
+from beamctl.agent.gated import GatedAgent
+from beamctl.agent.optimisers.agent import optimiser_agent
+from beamctl.agent.policy import TrendPolicyAgent
+from beamctl.agent.registry import AgentFolder, Registry, load_agent, load_manifest
 from beamctl.engine.layout import SectionLayout, section_layout
 from beamctl.errors import UnknownNameError
 from beamctl.machine.description import IonDescription, MachineDescription, OrbitTask, description_hash
 from beamctl.machine.loader import find_task
+from beamctl.run.mapped_course import MappedOrbitCourse
 from beamctl.run.orbit_course import OrbitCourse
+from beamctl.run.preflight import PreflightCourse
 from beamctl.task.from_description import orbit_problem
+from beamctl.task.mapping import Mapping
+from beamctl.task.prior import section_prior
 from beamctl.task.problem import OrbitProblem
 from beamctl.wiring.kit import Choice, TaskFacts
 
@@ -21,6 +28,8 @@ if TYPE_CHECKING:
     from beamctl.training.machines import Site
 
 DEFAULT_AGENT = "cafe2-orbit"
+PREFLIGHT = "preflight"
+"""not an algorithm that tunes, but the check that comes before it"""
 
 
 def _bls() -> OrbitAgent:
@@ -36,6 +45,8 @@ def _svd() -> OrbitAgent:
 
 
 UNTRAINED: dict[str, Callable[[], OrbitAgent]] = {"bls": _bls, "svd": _svd}
+REFERENCES = ("nelder-mead", "rcds", "es", "bo", "bo-trust")
+"""model-free optimisers, to compare with"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ class OrbitKit:
     @property
     def algorithms(self) -> tuple[str, ...]:
         """Names that can be chosen, the default first."""
-        return ("tbsac", *UNTRAINED)
+        return ("tbsac", *UNTRAINED, *REFERENCES)
 
     @property
     def default_agent(self) -> str:
@@ -105,15 +116,29 @@ class OrbitKit:
         algorithm = c.algorithm or self.algorithms[0]
         if algorithm not in self.algorithms:
             raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        if algorithm in REFERENCES:
+            return optimiser_agent(algorithm, c.seed)
         if algorithm in UNTRAINED:
             return UNTRAINED[algorithm]()
+        folder = self.registry.find(c.agent or DEFAULT_AGENT)
+        policy = self.policy(folder)
+        manifest = load_manifest(folder)
+        return policy if manifest.envelope is None else GatedAgent(policy, _bls(), manifest.envelope, manifest.id)
+
+    def policy(self, folder: AgentFolder) -> TrendPolicyAgent:
+        """A trained agent, loaded and verified, that is asked about everything."""
         kind = self.machine.types.corrector
         share = kind.unit_a.value / kind.step_limit.value
-        return load_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash, share)
+        return load_agent(folder, self.section_hash, share)
 
-    def course(self, choice: Choice) -> OrbitCourse:
-        """The task with the agent that proposes."""
-        return OrbitCourse(self.problem(choice), self.agent(choice))
+    def course(self, choice: Choice, mapping: Mapping | None = None) -> OrbitCourse | PreflightCourse:
+        """The task with the agent that proposes, in the coordinates that a preflight has found; or the preflight."""
+        if choice.algorithm == PREFLIGHT:
+            prior = section_prior(self.machine, self.design, self.ion, self.name)
+            return PreflightCourse(self.problem(), prior, self.layout().valid_range)
+        if mapping is None:
+            return OrbitCourse(self.problem(choice), self.agent(choice))
+        return MappedOrbitCourse(self.problem(choice), self.agent(choice), mapping)
 
     @property
     def section_hash(self) -> str:

@@ -3,17 +3,26 @@
 from dataclasses import dataclass
 
 from beamctl.agent.base import TransmissionAgent
-from beamctl.agent.registry import Registry, load_transmission_agent
+from beamctl.agent.composed import ApproachThenGpAgent, DesignAgent
+from beamctl.agent.gated import GatedAgent
+from beamctl.agent.gaussian_process import GaussianProcessAgent
+from beamctl.agent.optimisers.agent import optimiser_agent
+from beamctl.agent.registry import AgentFolder, Registry, load_gp_parameters, load_manifest, load_transmission_agent
+from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.engine.layout import SectionLayout, injector_layout
 from beamctl.errors import UnknownNameError
 from beamctl.machine.injector import InjectorDescription, TransmissionTask, injector_hash
 from beamctl.machine.loader import find_transmission_task
 from beamctl.run.transmission_course import TransmissionCourse
+from beamctl.task.mapping import Mapping
 from beamctl.task.transmission_from_description import transmission_problem
 from beamctl.task.transmission_problem import TransmissionProblem
 from beamctl.wiring.kit import Choice, TaskFacts
 
 DEFAULT_AGENT = "lpi-transmission"
+REFERENCES = ("nelder-mead", "rcds", "es", "bo", "bo-trust", "grid")
+ALGORITHMS = ("tbsac+gp", "tbsac", "design+gp", "gp", *REFERENCES)
+"""the default first; ``gp`` and what is made of it take their prior from the trained agent's manifest"""
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class TransmissionKit:
     @property
     def algorithms(self) -> tuple[str, ...]:
         """Names that can be chosen, the default first."""
-        return ("tbsac",)
+        return ALGORITHMS
 
     @property
     def default_agent(self) -> str:
@@ -72,8 +81,30 @@ class TransmissionKit:
         algorithm = c.algorithm or self.algorithms[0]
         if algorithm not in self.algorithms:
             raise UnknownNameError("algorithm", algorithm, self.algorithms)
-        return load_transmission_agent(self.registry.find(c.agent or DEFAULT_AGENT), self.section_hash)
+        if algorithm in REFERENCES:
+            return optimiser_agent(algorithm, c.seed)
+        folder = self.registry.find(c.agent or DEFAULT_AGENT)
+        if algorithm == "tbsac":
+            return self._gated(folder)
+        parameters = load_gp_parameters(folder)
+        if algorithm == "gp":
+            return GaussianProcessAgent(parameters)
+        approach = self._gated(folder) if algorithm == "tbsac+gp" else DesignAgent()
+        return ApproachThenGpAgent(algorithm, approach, parameters)
 
-    def course(self, choice: Choice) -> TransmissionCourse:
-        """The task with the agent that proposes."""
+    def policy(self, folder: AgentFolder) -> TransmissionPolicyAgent:
+        """A trained agent, loaded and verified, that is asked about everything."""
+        return load_transmission_agent(folder, self.section_hash)
+
+    def _gated(self, folder: AgentFolder) -> TransmissionAgent:
+        """A trained agent that is only asked about what it was trained for, where its manifest says what that is."""
+        policy, manifest = self.policy(folder), load_manifest(folder)
+        if manifest.envelope is None:
+            return policy
+        design = DesignAgent()
+        fall_back = design if manifest.gp is None else ApproachThenGpAgent("design+gp", design, manifest.gp)
+        return GatedAgent(policy, fall_back, manifest.envelope, manifest.id)
+
+    def course(self, choice: Choice, mapping: Mapping | None = None) -> TransmissionCourse:
+        """The task with the agent that proposes; there is no preflight of an injector."""
         return TransmissionCourse(self.problem(choice), self.agent(choice))

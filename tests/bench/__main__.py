@@ -5,6 +5,7 @@ import time
 
 from tests.bench import (
     bench_channel_access,
+    bench_control,
     bench_environment,
     bench_fence,
     bench_learning,
@@ -23,6 +24,7 @@ BENCHES = {
     "loop": bench_loop.main,
     "store": bench_store.main,
     "fence": bench_fence.main,
+    "control": bench_control.main,
     "agent": bench_learning.judge_agent,
     "preflight": bench_preflight.judge_preflight,
     "learning": bench_learning.train_seeds,

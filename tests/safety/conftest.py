@@ -4,20 +4,30 @@ The judge of a guarded run is this log, never what the run says of itself. Time 
 """
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from beamctl.agent.least_squares import BoxLeastSquaresAgent
 from beamctl.engine.guarded import GuardedSection
 from beamctl.engine.simulated.channel import Role
 from beamctl.engine.simulated.engine import Faults, SimulatedEngine
 from beamctl.engine.simulated.linac_plant import LinacPlant
+from beamctl.run.events import Changed
+from beamctl.run.inherited import settle_open
 from beamctl.run.orbit_course import OrbitCourse
+from beamctl.run.recovery import Left, Recovered, recover
 from beamctl.run.session import TuningRun
+from beamctl.run.store_record import StoreRecord, taken_over
 from beamctl.settings import Settings
+from beamctl.store.leases import Lease
+from beamctl.store.open import Store, open_store
+from beamctl.store.runs import NewRun, Run
+from beamctl.store.states import RunState
 from beamctl.wiring.deployment import Deployment
 
 D = Deployment(Settings())
@@ -137,7 +147,7 @@ class Rig:
         guard.arm()
         return guard
 
-    def run(self, agent=None, **problem) -> TuningRun:
+    def run(self, agent=None, *, record=None, orders=None, **problem) -> TuningRun:
         """A run; events go to ``events`` and then to ``on_event``."""
 
         def listen(event: object) -> None:
@@ -145,7 +155,22 @@ class Rig:
             self.on_event(event)
 
         course = OrbitCourse(replace(self.problem, **problem), agent or BoxLeastSquaresAgent())
-        return TuningRun(self.engine, self.layout, course, listen)
+        return TuningRun(self.engine, self.layout, course, listen, record=record, orders=orders)
+
+    def again(self) -> "WatchedEngine":
+        """The same machine as a new process sees it; its clock goes on."""
+        inner = SimulatedEngine(self.plant, self.faults)
+        self.clock = inner.clock = EventfulClock(inner.clock)
+        self.engine = WatchedEngine(inner)
+        return self.engine
+
+    def of(self, kind: type) -> list:
+        """The events of a kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def states(self) -> list[RunState]:
+        """Where the run has been."""
+        return [event.state for event in self.of(Changed)]
 
     def off(self) -> set[str]:
         """Setpoints that do not hold what they held at the start, or whose supplies are elsewhere."""
@@ -211,3 +236,64 @@ def moved() -> Callable[[Rig, float], np.ndarray]:
         return np.where(values + change_a > 70, values - change_a, values + change_a)
 
     return by
+
+
+class Book:
+    """A real store with a run in it, that may be made to fail."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.pragma = ""
+        event.listen(store.database._engine, "checkout", lambda connection, *_: self._spoil(connection))
+        self.begin()
+
+    def begin(self) -> None:
+        """Another run."""
+        self.lease: Lease = self.store.leases.section("s")
+        self.run: Run = self.store.runs.create(
+            self.lease,
+            NewRun(section="s", task="t", principal="p", agent="a", agent_hashes=None, configuration_hash="c"),
+        )
+        self.record = StoreRecord(self.store, self.lease, self.run.id)
+
+    def _spoil(self, connection) -> None:
+        if self.pragma:
+            connection.execute(self.pragma)
+
+    def recover(self, rig: Rig, gate: Callable[[], None] = lambda: None) -> Recovered:
+        """What a new control process would do."""
+        settle_open(self.store, self.run.id)
+        left = Left(
+            self.store.runs.get(self.run.id).snapshot,
+            self.store.journal.of_run(self.run.id),
+            taken_over(self.store, self.run.id),
+        )
+        record = StoreRecord(self.store, self.lease, self.run.id)
+        return recover(rig.again(), rig.layout, left, record, gate, 5.0)
+
+    def intended(self) -> Counter:
+        """How often each put was written down."""
+        return Counter((i.pv, round(i.new, 6)) for i in self.store.journal.of_run(self.run.id))
+
+    def end(self) -> None:
+        """Of the run, whatever became of it."""
+        self.store.runs.finish(self.lease, self.run.id, RunState.RESTORED, "", "")
+        self.lease.release()
+
+
+@pytest.fixture
+def book(tmp_path) -> Iterator[Book]:
+    """An open one."""
+    with open_store(f"sqlite:///{tmp_path}/beamctl.db") as store:
+        yield Book(store)
+
+
+def unannounced(rig: Rig, book: Book) -> Counter:
+    """Puts in the machine's log that were not written down first."""
+    return Counter((p.pv, round(p.value, 6)) for p in rig.puts) - book.intended()
+
+
+@pytest.fixture
+def no_put_unannounced() -> Callable[[Rig, Book], bool]:
+    """Whether every put was written down first."""
+    return lambda rig, book: not unannounced(rig, book)

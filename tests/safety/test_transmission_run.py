@@ -157,3 +157,21 @@ JITTER = itertools.cycle([0.0, 1e-4, -1e-4])
 def _with(samples, pv, value):
     sample = samples[pv]
     return samples | {pv: type(sample)(value + next(JITTER), sample.severity)}
+
+
+def test_exchanged_monitors_are_nothing_for_the_trained_agent_and_the_run_says_so():
+    injector = Injector()
+    injector.engine.start(injector.layout.all_pvs)
+    real, (acct, mfc1) = injector.plant.shot, (MACHINE.monitors.acct, MACHINE.monitors.mfc1)
+
+    def shot(sections=None):
+        samples = real(sections)
+        return samples | {acct: samples[mfc1], mfc1: samples[acct]}
+
+    injector.plant.shot = shot
+    injector.run(max_steps=6)
+    told = [step.note for step in injector.steps]
+    assert told[1].startswith("outside of what lpi-transmission was trained on: ")
+    assert "design" in told[1]
+    assert told[4].startswith("design")
+    assert told[4].endswith("instead of lpi-transmission")

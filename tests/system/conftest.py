@@ -1,15 +1,30 @@
-"""The soft IOC as a process, and the two clients that it must please: pyepics on libca, and caproto."""
+"""The soft IOC as a process, and the two clients that it must please: pyepics on libca, and caproto.
+
+And the control process, with a store of its own.
+"""
 
 import json
+import os
 import secrets
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from beamctl.settings import Settings
+from beamctl.store.open import Store, open_store
+from beamctl.store.requests import Request
+from beamctl.store.runs import Run
+from beamctl.wiring.control import new_request
+from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.kit import Choice
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
@@ -257,3 +272,125 @@ def put(client: Any) -> Callable[[str, float], None]:
         assert client.begin_put(name, value).wait(PATIENCE_S), f"the put to {name} did not end"
 
     return complete
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of one test do not meet the runs of another."""
+    monkeypatch.setenv("BEAMCTL_STORE", f"sqlite:///{tmp_path}/beamctl.db")
+
+
+class ControlProcess:
+    """``beamctl operate`` over a store, and who asks it for something.
+
+    Args:
+        prefix: of the PVs.
+        store: URL.
+        log: file for what it says.
+    """
+
+    def __init__(self, prefix: str, store: str, log: Path) -> None:
+        self.deployment = Deployment(Settings(prefix=prefix, store=store))
+        self.prefix = prefix
+        self.url = store
+        self.log = log
+        self.process: subprocess.Popen[str] | None = None
+        self._commands: list[subprocess.Popen[str]] = []
+
+    @property
+    def store(self) -> Store:
+        """Opened once it is there."""
+        if "_store" not in self.__dict__:
+            self._store = open_store(self.url)
+        return self._store
+
+    def start(self) -> float:
+        """Start it, or start it again; how long it took to be ready, s."""
+        began = time.monotonic()
+        with self.log.open("a") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "beamctl", "--prefix", self.prefix, "operate"],
+                cwd=ROOT, env=self._environment(), stdout=subprocess.PIPE, stderr=errors, text=True,
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("READY"), line + self.log.read_text()
+        return time.monotonic() - began
+
+    def kill(self) -> None:
+        """As a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.communicate()
+
+    def begin(self, *words: str) -> "subprocess.Popen[str]":
+        """Start another command over the same store."""
+        command = subprocess.Popen(
+            [sys.executable, "-m", "beamctl", "--prefix", self.prefix, *words],
+            cwd=ROOT, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._commands.append(command)
+        return command
+
+    def say(self, *words: str) -> tuple[int, str, str]:
+        """Run another command: exit code, standard output, standard error."""
+        command = self.begin(*words)
+        out, err = command.communicate(timeout=2 * PATIENCE_S)
+        assert "Traceback" not in err, err
+        return command.returncode, out, err
+
+    def ask(self, task: str, *, review: bool = False, **choice: Any) -> Request:
+        """Ask for a run."""
+        key = secrets.token_hex(8)
+        asked = new_request(
+            self.deployment, task, Choice(**choice), "tester", key, dry_run=False, review=review
+        )  # fmt: skip
+        return self.store.requests.submit(asked)
+
+    def run_of(self, request: Request) -> Run:
+        """The run of a request, as soon as there is one."""
+        return self.wait_for(lambda: next(iter(self.store.runs.list(request=request.id)), None))
+
+    def wait_for(self, look: Callable[[], Any], patience_s: float = 2 * PATIENCE_S) -> Any:
+        """What a look at the store gives, once it gives something."""
+        deadline = time.monotonic() + patience_s
+        while not (seen := look()):
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            time.sleep(0.02)
+        return seen
+
+    def wait_for_puts(self, run: Run, count: int) -> None:
+        """Until a run has meant to write so many groups."""
+        self.wait_for(lambda: max((i.seq for i in self.store.journal.of_run(run.id)), default=0) >= count)
+
+    def end_of(self, run: Run) -> Run:
+        """A run that has ended."""
+        self.wait_for(lambda: self.store.runs.get(run.id).ended)
+        return self.store.runs.get(run.id)
+
+    def close(self) -> None:
+        """End everything that was started."""
+        for process in (self.process, *self._commands):
+            if process is not None:
+                process.kill()
+                with suppress(ValueError):
+                    process.communicate()
+        if "_store" in self.__dict__:
+            self._store.close()
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {"BEAMCTL_STORE": self.url, "COLUMNS": "80"}
+
+
+@pytest.fixture
+def make_control(tmp_path: Path) -> Iterator[Callable[[SoftIoc], ControlProcess]]:
+    """``make_control(ioc)``: a control process that is not started, with a store of its own."""
+    made: list[ControlProcess] = []
+
+    def make(ioc: SoftIoc) -> ControlProcess:
+        made.append(ControlProcess(ioc.prefix, f"sqlite:///{tmp_path}/beamctl.db", tmp_path / "operate.log"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

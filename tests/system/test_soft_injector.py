@@ -53,8 +53,8 @@ def test_it_says_what_it_is(value, soft_ioc):
     assert value(INJECTOR.identity.pv) == "LPI-SIMULATED"
     assert value(INJECTOR.simulation.scenario) == "nominal"
     assert value(INJECTOR.simulation.seed) == soft_ioc.ready["seed"] == SEED
-    is_alone = soft_ioc.ready["pvs"] == PVS["lpi"] == 20
-    assert is_alone or soft_ioc.ready["pvs"] == sum(PVS.values()) == 203
+    is_alone = soft_ioc.ready["pvs"] == PVS["lpi"] == 21
+    assert is_alone or soft_ioc.ready["pvs"] == sum(PVS.values()) == 205
     assert soft_ioc.ready["scenario"] == ("nominal" if is_alone else "cafe2=err5 lpi=nominal")
 
 

@@ -192,7 +192,7 @@ def test_the_engine_of_the_product_gets_along_with_it(start_soft_ioc, engine):
     ioc = start_soft_ioc("--scenario", "ideal", "--speed", "4", "--without", SETPOINT, "--without", HEARTBEAT)
     first, second = (ioc.name(f"HCM1_PS:{magnet}:ISet") for magnet in ("DCV_01", "DCH_02"))
     bpm = ioc.name("Bpm:6-X11")
-    assert ioc.ready["pvs"] == 181
+    assert ioc.ready["pvs"] == 182
     with pytest.raises(ChannelConnectionError, match=ioc.name(SETPOINT)):
         engine.start([ioc.name(SETPOINT)], timeout_s=2.0)
     engine.start([first, second, bpm])

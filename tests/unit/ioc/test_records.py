@@ -10,8 +10,7 @@ from beamctl.engine.base import Severity
 from beamctl.engine.simulated.channel import Role
 from beamctl.engine.simulated.channels import machine_channels
 from beamctl.machine.loader import load_machine
-from ioc.fields import RECORD_TYPES
-from ioc.records import make_records
+from ioc.records import RECORD_TYPES, make_records
 
 MACHINE = load_machine("cafe2")
 CHANNELS = machine_channels(MACHINE)
@@ -78,8 +77,8 @@ def test_fields_are_read_only(records, field):
 def test_a_put_that_is_not_finite_is_refused_and_leaves_no_alarm(records, caplog, pv, value):
     taken = []
 
-    async def take(name, number):
-        taken.append((name, number))
+    async def take(number, _):
+        taken.append(number)
 
     records[pv].on_put = take
     assert put(records[pv], value) == "ECA_PUTFAIL"
@@ -88,14 +87,18 @@ def test_a_put_that_is_not_finite_is_refused_and_leaves_no_alarm(records, caplog
     assert records[pv].alarm.severity == Severity.NO_ALARM
 
 
-def test_a_put_reaches_the_handler_under_the_machines_own_name(records):
+def test_a_put_reaches_its_handler_with_its_sender(records):
     taken = []
 
-    async def take(name, number):
-        taken.append((name, number))
+    def taker(pv):
+        async def take(number, who):
+            assert who == "user@host"
+            taken.append((pv, number))
 
-    for record in records.values():
-        record.on_put = take
+        return take
+
+    for pv, record in records.items():
+        record.on_put = taker(pv)
     assert put(records[SETPOINT], 500.0) == "ECA_NORMAL"
     put(records[SETPOINT], b"2.5", data_type=ChannelType.STRING)
     put(records[MACHINE.simulation.seed], 7.0)

@@ -11,6 +11,8 @@ from caproto.asyncio.server import AsyncioEvent, VirtualCircuit
 
 _BACKLOG_BYTES = 1 << 16
 """a client that lets more than this pile up is waited for"""
+_STALLED_S = 10.0
+"""a client that takes nothing for so long is let go: caproto would hold back the updates of all the others"""
 
 
 class _PromptEvent(AsyncioEvent):  # type: ignore[misc]  # caproto has no types
@@ -37,7 +39,16 @@ class PromptCircuit(VirtualCircuit):  # type: ignore[misc]  # caproto has no typ
             asyncio.get_running_loop().call_soon(self._flush)
         self._outgoing.extend(buffers)
         if self.client.writer.transport.get_write_buffer_size() > _BACKLOG_BYTES:
-            await self.client.writer.drain()
+            await self._drain()
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(_STALLED_S):
+                await self.client.writer.drain()
+        except TimeoutError:
+            self.log.warning("a client took nothing for %g s and was disconnected", _STALLED_S)
+            self.client.writer.transport.abort()
+            raise
 
     def _flush(self) -> None:
         data = b"".join(self._outgoing)

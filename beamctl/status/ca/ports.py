@@ -1,20 +1,16 @@
-"""A port of its own for each IOC, held from the moment it is found: two starting at once never share."""
+"""A port of its own for each server, held from the moment it is found: two starting at once never share."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from beamctl.errors import BeamControlError
+from beamctl.errors import PortInUseError
 
 FIRST_PORT = 5064
 """Channel Access's own"""
 REPEATER_PORT = 5065
 """where clients wait for beacons"""
 _PORTS_TRIED = 500
-
-
-class PortInUseError(BeamControlError):
-    """No port to serve at."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +22,20 @@ class Claim:
     tcp: socket.socket
     udp: socket.socket
 
+    def close(self) -> None:
+        """Give the port back."""
+        self.tcp.close()
+        self.udp.close()
 
-def claim_port(interface: str, port: int = 0) -> Claim:
+
+def claim_port(interface: str, port: int = 0, first: int = FIRST_PORT, avoid: Collection[int] = ()) -> Claim:
     """Take a port for TCP and UDP.
 
     Args:
         interface: address to bind to.
-        port: which; 0 takes the first free one from 5064 on.
+        port: which; 0 takes the first free one from ``first`` on.
+        first: see there.
+        avoid: ports that are left alone while looking for a free one.
 
     Raises:
         PortInUseError: it is in use, or the interface is not this host's.
@@ -43,9 +46,10 @@ def claim_port(interface: str, port: int = 0) -> Claim:
         except OSError as error:
             raise PortInUseError(
                 f"port {port} of {interface} cannot be had: {error.strerror}. "
-                "Another IOC may be running there; give another --port, or --port 0 for the first free one"
+                "Another IOC may be running there; give another --port, or 0 for the first free one"
             ) from error
-    return _claim_first(interface, (p for p in range(FIRST_PORT, FIRST_PORT + _PORTS_TRIED) if p != REPEATER_PORT))
+    others = {REPEATER_PORT, *avoid}
+    return _claim_first(interface, (p for p in range(first, first + _PORTS_TRIED) if p not in others))
 
 
 def _claim_first(interface: str, ports: Iterable[int]) -> Claim:

@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from ioc.ports import REPEATER_PORT, PortInUseError, claim_port
+from beamctl.errors import PortInUseError
+from beamctl.status.ca.ports import REPEATER_PORT, claim_port
 
 LOOPBACK = "127.0.0.1"
 
@@ -19,8 +20,7 @@ def claim():
 
     yield claim
     for one in held:
-        one.tcp.close()
-        one.udp.close()
+        one.close()
 
 
 def test_each_claim_has_a_port_of_its_own(claim):
@@ -64,3 +64,14 @@ def test_accepted_connections_answer_without_delay(claim):
     server.setblocking(True)
     with socket.create_connection(server.getsockname()), server.accept()[0] as accepted:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_port_to_avoid_is_left_alone(claim):
+    first = claim().port + 1
+    assert claim_free(first, {first, first + 1}) not in (first, first + 1)
+
+
+def claim_free(first, avoid):
+    one = claim_port(LOOPBACK, 0, first, avoid)
+    one.close()
+    return one.port

@@ -1,0 +1,57 @@
+"""Preflight checks of orbit sections: how they are run, and where a run finds the newest one."""
+
+from dataclasses import replace
+
+from beamctl.errors import StoreConflictError
+from beamctl.run.preflight import Findings, PreflightCourse, findings_of
+from beamctl.run.visits import stored_visits
+from beamctl.store.open import Store
+from beamctl.store.runs import Run
+from beamctl.task.mapping import Mapping
+from beamctl.wiring.kit import Choice, TaskKit
+from beamctl.wiring.orbit import PREFLIGHT, OrbitKit
+
+REACHED = "reached"
+
+
+def latest_preflight(store: Store, kit: OrbitKit) -> Run | None:
+    """The newest complete preflight of a section as it is described now; None where there is none."""
+    for run in store.runs.list(section=kit.key, task=kit.name, limit=1000):
+        is_one = run.agent == PREFLIGHT and run.outcome == REACHED
+        if is_one and run.configuration_hash == kit.section_hash:
+            return run
+    return None
+
+
+def stored_findings(store: Store, kit: OrbitKit, run: int) -> Findings:
+    """What a preflight has found, concluded once more from its readings.
+
+    Raises:
+        StoreConflictError: the run is no complete preflight.
+    """
+    course = kit.course(Choice(algorithm=PREFLIGHT))
+    if not isinstance(course, PreflightCourse):
+        raise TypeError("a preflight has a course of its own")
+    visits = stored_visits(store, run)
+    for visit in visits:
+        course.seen(visit.setpoint_a, visit.measured)
+    if not visits or not course.is_reached(visits[-1].measured):
+        raise StoreConflictError(f"run {run} is no complete preflight: beamctl preflight {kit.name} makes one")
+    return findings_of(course, kit.layout(), kit.problem())
+
+
+def with_preflight(store: Store, kit: TaskKit, choice: Choice) -> tuple[Choice, Mapping | None]:
+    """A choice that names the preflight it relies on, and the coordinates that were found there."""
+    if not isinstance(kit, OrbitKit) or choice.algorithm == PREFLIGHT:
+        return choice, None
+    if choice.preflight is None:
+        newest = latest_preflight(store, kit)
+        choice = replace(choice, preflight=0 if newest is None else newest.id)
+    if not choice.preflight:
+        return choice, None
+    return choice, stored_findings(store, kit, choice.preflight).mapping
+
+
+def found_faults(findings: Findings) -> str:
+    """The faults in a sentence; empty where there are none."""
+    return ", ".join(f"{f.name} {f.verdict.value}" for f in findings.faults)
