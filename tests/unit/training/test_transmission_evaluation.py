@@ -115,7 +115,8 @@ class TestEvaluation:
         assert "| nominal | design |" in text
         assert "| nominal | idle |" in text
         assert json.loads(summary.read_text(encoding="utf-8"))["machines"] == N
-        assert [p.name for p in plots] == [f"{kind}_{s}.png" for s in ("nominal", "dark") for kind in ("course", "best")]
+        names = [f"{kind}_{s}.png" for s in ("nominal", "dark") for kind in ("course", "best")]
+        assert [p.name for p in plots] == names
         assert all(p.stat().st_size > 5000 and p.name in text for p in plots)
 
 
