@@ -9,27 +9,24 @@ from dataclasses import asdict, dataclass, field
 
 from rich.console import Console
 
+from beamctl.cli.client import Client
 from beamctl.cli.display import RunDisplay
-from beamctl.cli.follow import Follower
 from beamctl.cli.rows import Rows, make_rows
 from beamctl.engine.fenced import RequestingEngine
 from beamctl.errors import EngineError, LeaseHeldError
 from beamctl.run.attempt import write_result
 from beamctl.run.course import Course
 from beamctl.run.events import Advice, Event, RunResult, Stepped
-from beamctl.run.orders import Orders
+from beamctl.run.orders import HINTS, PARKED, Orders
 from beamctl.run.session import TuningRun
 from beamctl.run.store_record import StoreRecord
-from beamctl.run.supervisor import PARKED
 from beamctl.store.open import Store, open_store
-from beamctl.store.states import RequestState, RunState, Verb
+from beamctl.store.states import RunState
 from beamctl.wiring.control import new_request, new_run
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import epics_engine, with_fences
 from beamctl.wiring.kit import Choice, TaskKit
 from beamctl.wiring.preflight import with_preflight
-
-LOOK_S = 0.5
 
 
 @dataclass
@@ -59,6 +56,7 @@ def carry_out(
     *,
     advise: bool = False,
     quiet: bool = False,
+    review: bool = False,
     engine: RequestingEngine | None = None,
 ) -> Done:
     """One run, shown on the console unless quiet.
@@ -70,7 +68,9 @@ def carry_out(
         return _advice(d, task, choice, None if quiet else console, engine)
     with open_store(d.settings.store) as store:
         if store.leases.is_held("control"):
-            return _by_the_control_process(d, store, task, choice, None if quiet else console)
+            return _by_the_control_process(d, store, task, choice, None if quiet else console, review)
+        if review:
+            raise LeaseHeldError("--review needs a control process, which takes the answer: beamctl operate")
         return _here(d, store, task, choice, None if quiet else console, engine)
 
 
@@ -139,39 +139,26 @@ def _check_nothing_owed(store: Store, section: str) -> None:
     """A section that an earlier run has left behind is not tuned before that is settled."""
     for run in store.runs.unfinished():
         if run.section == section:
+            then = f", then {HINTS[run.state].format(run=run.id)}" if run.state in PARKED else ", which restores it"
             raise LeaseHeldError(
-                f"run {run.id} ({run.task}) has left {section} {run.state.value}: start beamctl operate, which brings "
-                f"it back, or beamctl runs clear {run.id} there"
+                f"{section} still owes something: run {run.id} ({run.task}) has left it {run.state.value}. Start "
+                f"beamctl operate{then}"
             )
 
 
-def _by_the_control_process(d: Deployment, store: Store, task: str, choice: Choice, console: Console | None) -> Done:
+def _by_the_control_process(
+    d: Deployment, store: Store, task: str, choice: Choice, console: Console | None, review: bool
+) -> Done:
     """As a request; abort is a command, and leaving does not disturb the run."""
     kit = d.kit(task)
     course = kit.course(choice)
     done = Done(make_rows(kit, choice.target), course.proposer)
-    user = getpass.getuser()
-    asked = new_request(d, task, choice, user, secrets.token_hex(8), dry_run=False, review=False)
-    request = store.requests.submit(asked)
-    with store.watch() as watch:
-        while (request := store.requests.get(request.id)).state is RequestState.WAITING:
-            watch.wait(LOOK_S)
-        while not (runs := store.runs.list(request=request.id)) and request.state is not RequestState.REFUSED:
-            watch.wait(LOOK_S)
-            request = store.requests.get(request.id)
-    if not runs:
-        raise LeaseHeldError(f"refused by the control process: {request.reason}")
-    run = done.run = runs[0].id
-
-    def ask(_number: int, _frame: object) -> None:
-        store.commands.send(run, Verb.ABORT, user)
-
-    follower = Follower(store, run, kit)
-    with _handling(ask):
-        result = follower.follow(console, done.steps.append)
-    if result is None:
-        raise EngineError(store.runs.get(run).reason)
-    done.result = result
+    client = Client(store, kit, console)
+    with _handling(lambda *_: client.end()):
+        done.run, done.result = client.carry_out(new_request(
+            d, task, choice, getpass.getuser(), secrets.token_hex(8), dry_run=False, review=review
+        ))  # fmt: skip
+    done.steps.extend(client.steps)
     return done
 
 

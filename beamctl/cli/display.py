@@ -8,7 +8,7 @@ from rich.text import Text
 
 from beamctl.cli.rows import Rows
 from beamctl.engine.restore import RestoreOutcome
-from beamctl.run.events import Advice, Armed, Event, Held, Outcome, Restored, RunResult, Stepped
+from beamctl.run.events import Advice, Armed, Changed, Event, Held, Outcome, Restored, RunResult, Stepped
 
 
 class RunDisplay:
@@ -53,7 +53,9 @@ class RunDisplay:
             case Stepped():
                 self._add(event)
             case Held():
-                self._status = Text(f"holding for {event.seconds:.0f} s, nothing is written: {event.reason}", "yellow")
+                self._status = Text(_held(event), "yellow")
+            case Changed():
+                self._status = Text(f"{event.state.value}: {event.reason}", "yellow")
             case Restored():
                 self._live.console.print(restore_table(event))
             case Advice():
@@ -81,6 +83,13 @@ class RunDisplay:
 
     def _refresh(self) -> None:
         self._live.update(self._picture(), refresh=True)
+
+
+def _held(event: Held) -> str:
+    until = (
+        "" if event.restore_in_s is None else f", restored in {max(event.restore_in_s, 0.0):.0f} s unless good again"
+    )
+    return f"holding for {event.seconds:.0f} s, nothing is written{until}: {event.reason}"
 
 
 def restore_table(event: Restored) -> Table:

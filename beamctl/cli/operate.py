@@ -35,7 +35,10 @@ def operate(
     """
     d = deployment(context)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        ends.append(signal.SIGHUP)
+    for number in ends:
         signal.signal(number, lambda *_: stop.set())
     with open_store(store or d.settings.store) as opened, opened.leases.control():
         board = StatusBoard()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -15,8 +16,10 @@ from beamctl.cli.display import result_line
 from beamctl.cli.follow import Follower
 from beamctl.cli.rows import make_rows
 from beamctl.errors import StoreConflictError
+from beamctl.run.orders import HINTS, NEEDS
 from beamctl.run.replay import replay as replay_run
 from beamctl.store.open import Store, open_store
+from beamctl.store.runs import Run
 from beamctl.store.states import RunState, Verb
 from beamctl.wiring.kit import Choice
 from beamctl.wiring.preflight import with_preflight
@@ -44,22 +47,23 @@ def list_runs(
     """List the latest runs: where each is, how it ended, what is owed."""
     with _open(context, store) as opened:
         runs = opened.runs.list(section=section, state=state, limit=limit)
-    table = Table(title_justify="left", caption_justify="left")
-    for column in ("run", "task", "agent", "by", "started", "ended", "state", "outcome", "reason"):
-        table.add_column(column, overflow="fold")
+    console = Console(highlight=False)
+    if not runs:
+        console.print("no runs yet: beamctl tune begins one")
+        return
+    tasks, people = (max(map(len, column)) for column in zip(*((r.task, r.principal) for r in runs), strict=True))
+    console.print(Text(f"{'run':>5}  {'task':{tasks}}  {'by':{people}}  {'started':14}  {'took':>7}  state", "bold"))
     for run in runs:
-        table.add_row(
-            str(run.id), run.task, run.agent, run.principal, _clock(run.started), _clock(run.ended),
-            _state(run.state), run.outcome, run.reason,
-        )  # fmt: skip
-    console = Console()
-    console.print(table if runs else "no runs yet: beamctl tune begins one")
-    owed = [run for run in runs if run.ended is None and run.state in BAD]
-    for run in owed:
         console.print(
-            Text(f"run {run.id} has left {run.section} {run.state.value}: beamctl runs restore {run.id}, "
-                 f"or beamctl runs clear {run.id} to leave everything as it is", "bold red")
+            Text(f"{run.id:>5}  {run.task:{tasks}}  {run.principal:{people}}  {_clock(run.started)}  {_took(run):>7}  ")
+            + _state(run.state) + (f", {run.outcome}" if run.outcome not in ("", run.state.value) else "")
         )  # fmt: skip
+        if run.reason:
+            console.print(Padding(Text(run.reason, "dim"), (0, 0, 0, 7)))
+    for run in runs:
+        if run.ended is None and run.state in HINTS:
+            hint = HINTS[run.state].format(run=run.id)
+            console.print(Text(f"run {run.id} is {run.state.value}, {run.section} waits: {hint}", "bold red"))
 
 
 @runs_app.command()
@@ -157,6 +161,12 @@ def leave(context: typer.Context, run: RunNumber, store: Url = None) -> None:
 
 
 @runs_app.command()
+def takeover(context: typer.Context, run: RunNumber, store: Url = None) -> None:
+    """In a conflict: what somebody else has set is the run's own base from now on, and it goes on."""
+    _command(context, run, Verb.TAKEOVER, store)
+
+
+@runs_app.command()
 def clear(context: typer.Context, run: RunNumber, store: Url = None) -> None:
     """Take note of a halted or failed run; writes nothing, and the section is free again."""
     _command(context, run, Verb.CLEAR, store)
@@ -165,6 +175,10 @@ def clear(context: typer.Context, run: RunNumber, store: Url = None) -> None:
 def _command(context: typer.Context, run: int, verb: Verb, url: str | None) -> None:
     """Send a command and wait until the control process has taken it."""
     with _open(context, url) as opened:
+        state = opened.runs.get(run).state
+        if state not in NEEDS.get(verb, [state]):
+            needed = " or ".join(s.value for s in NEEDS[verb])
+            raise StoreConflictError(f"run {run} is {state.value}; {verb.value} is for a run that is {needed}")
         sent = opened.commands.send(run, verb, getpass.getuser())
         deadline = time.monotonic() + ANSWER_S
         with opened.watch() as watch:
@@ -182,8 +196,15 @@ def _open(context: typer.Context, url: str | None) -> Store:
     return open_store(url or deployment(context).settings.store)
 
 
-def _clock(time_: datetime | None) -> str:
-    return "-" if time_ is None else time_.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _clock(time_: datetime) -> str:
+    return time_.astimezone().strftime("%m-%d %H:%M:%S")
+
+
+def _took(run: Run) -> str:
+    if run.ended is None:
+        return "-"
+    seconds = (run.ended - run.started).total_seconds()
+    return f"{seconds:.0f} s" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def _state(state: RunState) -> Text:

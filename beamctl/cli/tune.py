@@ -41,6 +41,9 @@ def tune(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of algorithms that draw numbers.")] = 0,
     advise: Annotated[bool, typer.Option("--advise", help="Propose the next step, write nothing.")] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Wait at the end for accept or abort, and in conflicts for a decision.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of the table.")] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Write a picture of the run, currents or RMS per step, to this .png file.")
@@ -65,7 +68,7 @@ def tune(
     choice = Choice(algorithm, agent, target, max_steps, step_percent, seed)
     asked = Asked(task, d.kit(task), choice)
     try:
-        done = carry_out(d, task, choice, console, advise=advise, quiet=as_json)
+        done = carry_out(d, task, choice, console, advise=advise, quiet=as_json, review=review)
     except EngineError as error:
         if as_json:
             typer.echo(json.dumps(nothing_done(asked, error)))

@@ -4,7 +4,27 @@ import threading
 from collections import deque
 
 from beamctl.errors import HaltedError
-from beamctl.store.states import Verb
+from beamctl.store.states import RunState, Verb
+
+PARKED = (RunState.HALTED, RunState.FAULT, RunState.UNKNOWN)
+"""states in which a section waits for a person, without a process at work on it"""
+NEEDS = {
+    Verb.TAKEOVER: (RunState.CONFLICT,),
+    Verb.RESTORE: (RunState.CONFLICT, *PARKED),
+    Verb.LEAVE: (RunState.CONFLICT, *PARKED),
+    Verb.CLEAR: PARKED,
+    Verb.PAUSE: (RunState.IDLE, RunState.ARMED, RunState.RUNNING, RunState.HOLD),
+    Verb.RESUME: (RunState.RUNNING, RunState.HOLD),
+}
+"""states in which an order means something; the others do in every state"""
+HINTS = {
+    RunState.REVIEW: "beamctl runs accept {run}, or abort {run}",
+    RunState.CONFLICT: "beamctl runs takeover {run}, restore {run}, or leave {run}",
+    RunState.HALTED: "beamctl runs restore {run}, or clear {run} to leave everything as it is",
+    RunState.FAULT: "beamctl runs restore {run}, or clear {run} to leave everything as it is",
+    RunState.UNKNOWN: "beamctl runs restore {run}, or clear {run} to leave everything as it is",
+}
+"""what a person can do about a run that waits for one"""
 
 
 class Orders:

@@ -12,7 +12,7 @@ from typing import Protocol
 from beamctl.errors import BeamControlError, LeaseHeldError, LeaseLostError, StoreError
 from beamctl.run.attempt import Attempt, Ending
 from beamctl.run.inherited import CommandReader, known_outcome, settle_open
-from beamctl.run.orders import Orders
+from beamctl.run.orders import PARKED, Orders
 from beamctl.store.leases import Lease
 from beamctl.store.open import Store
 from beamctl.store.requests import Request
@@ -23,8 +23,6 @@ _log = logging.getLogger(__name__)
 
 WAIT_S = 0.05
 BEAT_S = 1.0
-PARKED = (RunState.HALTED, RunState.FAULT, RunState.UNKNOWN)
-"""states in which a section waits for a person"""
 
 
 class Workshop(Protocol):

@@ -152,11 +152,12 @@ def kill_round(lane: Lane, number: int, figures: Figures) -> None:
         off = {pv for pv, value in held.items() if abs(value - found[task][pv]) > 1e-3}
         good = now.state.value in ("restored", "accepted", "idle")
         figures.counts["runs"] += 1
-        figures.counts["restored" if not off else "reported" if not good else "LOST"] += 1
+        is_kept = now.state.value == "accepted"
+        figures.counts["kept" if is_kept else "restored" if not off else "reported" if not good else "LOST"] += 1
         figures.counts["in time" if seconds <= BAR_S else "LATE"] += 1
         figures.counts["open intents left"] += sum(i.outcome is None for i in control.store.journal.of_run(run.id))
         figures.seconds.append(seconds)
-        if off or not good or seconds > BAR_S:
+        if (off and not is_kept) or not good or seconds > BAR_S:
             figures.faults.append(
                 f"{number} {task} {now.state.value} after {seconds:.1f} s, off {len(off)}: {now.reason}"
             )

@@ -1,4 +1,7 @@
-"""Pause, accept, abort, halt, and decisions in a conflict, at every kind of instant; the judge is the machine."""
+"""Pause, accept, abort, halt, and what people decide in a conflict, at every kind of instant.
+
+The judge is the machine.
+"""
 
 import pytest
 
