@@ -76,8 +76,8 @@ class GpParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     families: Annotated[tuple[GpFamily, ...], Field(min_length=1)]
-    reserve: int = 14
-    beta: NonNegativeFloat = 1.0
+    reserve: int = 12
+    beta: NonNegativeFloat = 1.5
     spread: PositiveFloat = 0.15
 
 

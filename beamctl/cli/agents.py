@@ -8,6 +8,7 @@ from rich.table import Table
 
 from beamctl.agent.registry import load_by_kind, load_manifest, write_manifest
 from beamctl.cli.app import app, deployment, errors
+from beamctl.machine.loader import load_injector
 from beamctl.wiring.envelope import measure_envelope
 
 agents_app = typer.Typer(help="Trained agents: list, show, verify.", no_args_is_help=True)
@@ -60,7 +61,7 @@ def envelope(
     agent: AgentName,
     seed: Annotated[int, typer.Option(min=0, help="Of the machines.")] = 0,
     machines: Annotated[
-        int | None, typer.Option(min=10, help="Of each task and scenario; a thousand linacs or 200 injectors.")
+        int | None, typer.Option(min=10, help="Of each task and scenario; a thousand linacs or 400 injectors.")
     ] = None,
 ) -> None:
     """Measure what an agent usually sees, on simulated machines, and write it into its manifest.
@@ -77,3 +78,24 @@ def envelope(
         f"{manifest.id}: {measured.samples} observations of {measured.runs} runs, threshold {measured.threshold:g}, "
         f"written to {found.path / 'manifest.json'}"
     )
+
+
+@agents_app.command()
+def prior(
+    context: typer.Context,
+    agent: AgentName,
+    seed: Annotated[int, typer.Option(min=0, help="Of the machines.")] = 0,
+) -> None:
+    """Fit the prior of the Gaussian process that goes with an injector's agent, and write it into its manifest.
+
+    About four minutes of one processor; needs the train extra.
+    """
+    found = deployment(context).registry.find(agent)
+    manifest = load_manifest(found)
+    machine = load_injector(manifest.machine)
+    from beamctl.training.gp_prior import injector_prior
+
+    with Console(stderr=True).status("running simulated machines ..."):
+        fitted = injector_prior(machine, seed)
+    write_manifest(found, manifest.model_copy(update={"gp": fitted}))
+    typer.echo(f"{manifest.id}: {len(fitted.families)} families, written to {found.path / 'manifest.json'}")

@@ -110,6 +110,8 @@ def _train_orbit(kit: OrbitKit, plan: Plan, console: Console) -> None:
 
 
 def _train_transmission(kit: TransmissionKit, plan: Plan, console: Console) -> None:
+    from beamctl.training.export import add_gp
+    from beamctl.training.gp_prior import injector_prior
     from beamctl.training.train_transmission import TransmissionLook, train_transmission
     from beamctl.training.transmission_presets import find_transmission_preset
 
@@ -128,6 +130,8 @@ def _train_transmission(kit: TransmissionKit, plan: Plan, console: Console) -> N
             kit.machine, preset, plan.seed, plan.folder(name),
             agent_id=name, cache=CACHE, progress=show, resume=plan.resume,
         )  # fmt: skip
+    with console.status("prior of the Gaussian process: some minutes more"):
+        add_gp(result.folder, injector_prior(kit.machine, plan.seed))
     best = result.best
     console.print(
         f"best checkpoint: {best.updates} updates, {words(best)}, after {best.cpu_s:.0f} CPU s\n"

@@ -16,7 +16,7 @@ from beamctl.engine.journal import Journal
 from beamctl.engine.layout import Knob, SectionLayout
 from beamctl.engine.reader import ChannelReader, Measurement
 from beamctl.engine.restore import Restorer, RestoreReport, described
-from beamctl.engine.setpoints import OwnedSetpoints, check, is_same, narrowed, towards
+from beamctl.engine.setpoints import OwnedSetpoints, check, is_same, narrowed, towards, within_travel
 from beamctl.errors import (
     EngineError,
     ForeignWriteError,
@@ -139,7 +139,8 @@ class GuardedSection:
             identity,
             current,
         )
-        owned = OwnedSetpoints(self._engine, knobs, snapshot.setpoint_a, self._journal, self._gate)
+        kept = within_travel(knobs, [float(v) for v in snapshot.setpoint_a])
+        owned = OwnedSetpoints(self._engine, kept, snapshot.setpoint_a, self._journal, self._gate)
         self._armed = snapshot, owned
         return snapshot
 

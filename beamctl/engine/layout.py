@@ -1,5 +1,6 @@
 """Which PVs a run moves, reads and relies on."""
 
+import math
 from dataclasses import dataclass
 
 from beamctl.machine.description import MachineDescription, OrbitTask
@@ -25,6 +26,7 @@ class Knob:
         setpoint, readback: PVs.
         lo, hi: limits of the description; the IOC's own limits may narrow them.
         step: largest change in one write.
+        travel: largest distance from where a run finds the setpoint.
         tolerance: largest believable distance of readback and setpoint after settling.
         fence: in front of the setpoint, None where there is none.
     """
@@ -37,6 +39,7 @@ class Knob:
     step: float
     tolerance: float
     fence: Fence | None = None
+    travel: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def section_layout(machine: MachineDescription, task: OrbitTask, prefix: str = "
         Knob(
             c.name, prefix + c.setpoint, prefix + c.readback,
             kind.limits.lo, kind.limits.hi, kind.step_limit.value, kind.tolerance.value, _fence(c.fence, prefix),
+            math.inf if kind.travel_limit is None else kind.travel_limit.value,
         )
         for c in section.correctors
         if c.name in task.correctors
@@ -137,6 +141,7 @@ def injector_layout(machine: InjectorDescription, task: TransmissionTask, prefix
         Knob(
             k.name, prefix + k.setpoint, prefix + k.readback, k.limits.lo, k.limits.hi,
             supply.step_share.si() * (k.limits.hi - k.limits.lo), supply.tolerance.value, _fence(k.fence, prefix),
+            math.inf if supply.travel_share is None else supply.travel_share.si() * (k.limits.hi - k.limits.lo),
         )
         for k in machine.lebt.knobs
         if k.name in task.knobs

@@ -212,6 +212,14 @@ def check(knobs: Sequence[Knob], new: Sequence[float], present: Sequence[float])
         raise SetpointLimitError("nothing written: " + "; ".join(faults))
 
 
+def within_travel(knobs: Sequence[Knob], found: Sequence[float]) -> list[Knob]:
+    """The knobs with limits that also keep them near where they were found, A."""
+    return [
+        replace(knob, lo=max(knob.lo, at - knob.travel), hi=min(knob.hi, at + knob.travel))
+        for knob, at in zip(knobs, found, strict=True)
+    ]
+
+
 def narrowed(knobs: Sequence[Knob], meta: Mapping[str, Meta]) -> tuple[list[Knob], list[str]]:
     """The knobs with the IOC's limits applied, and what forbids writing them."""
     faults, result = [], []

@@ -77,6 +77,7 @@ class CorrectorType(Strict):
         readback_noise: rms difference of readback and setpoint.
         settle_time: wait between the end of the ramp and the first reading that counts.
         first_move: change of every setpoint before the first step, which gives the first trend row.
+        travel_limit: largest distance of a setpoint from where a run found it; None: only the limits count.
         preflight_kick: size of the small kicks that check wiring and response before a run.
         length, edge: half-length and edge width of the field, centred on the solenoid.
     """
@@ -91,6 +92,7 @@ class CorrectorType(Strict):
     settle_time: Seconds
     first_move: Amperes
     preflight_kick: Amperes
+    travel_limit: Amperes | None = None
     half_length: LengthMm
     edge: LengthMm
 
@@ -315,7 +317,7 @@ def description_hash(description: MachineDescription, ion: IonDescription, secti
         "design_ion": description.ion,
         "frequency": description.frequency.model_dump(mode="json"),
         "geometry": description.geometry.model_dump(mode="json"),
-        "types": description.types.model_dump(mode="json", exclude={"corrector": {"preflight_kick"}}),
+        "types": description.types.model_dump(mode="json", exclude={"corrector": {"preflight_kick", "travel_limit"}}),
         "section": description.sections[section].model_dump(mode="json"),
     }
     return content_hash(content)

@@ -117,6 +117,8 @@ class SupplyType(Strict):
 
     Attributes:
         step_share: largest change of a setpoint in one step, as a share of its allowed interval.
+        travel_share: largest distance of a setpoint from where a run found it, as a share of its allowed interval;
+            None: only the limits count.
         settle_time: wait between the end of a ramp and the first reading that counts.
     """
 
@@ -124,6 +126,7 @@ class SupplyType(Strict):
     tolerance: Amperes
     readback_noise: Amperes
     step_share: Number
+    travel_share: Number | None = None
     settle_time: Seconds
 
 

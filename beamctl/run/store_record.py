@@ -59,7 +59,8 @@ class StoreRecord:
 
     def armed(self, layout: SectionLayout, snapshot: Snapshot) -> None:
         """The snapshot, with everything that a restore by another process needs."""
-        knobs = [asdict(knob) for knob in layout.knobs]
+        # the limits in force are narrowed by the travel already, and JSON knows no infinity
+        knobs = [{k: v for k, v in asdict(knob).items() if k != "travel"} for knob in layout.knobs]
         content = {
             "knobs": knobs,
             "choice": self._choice,

@@ -97,15 +97,16 @@ def export_transmission_agent(
     *,
     agent_id: str,
     machine: str,
+    machine_hash: str,
     record: TrainingRecord,
     envelope: Envelope | None = None,
 ) -> Manifest:
-    """Write a transmission agent; arguments as :func:`export_agent`. It runs on any injector that fits the layout."""
+    """Write a transmission agent; arguments as :func:`export_agent`. It knows one injector and is bound to it."""
     rows, columns = model.observation_space.shape
     return write_agent(
         MeanAction(model).eval(), TransmissionLayout(rows=rows, columns=columns), folder,
-        id=agent_id, task_kind="transmission", machine=machine, machine_hash=None, step_units=None, training=record,
-        envelope=envelope,
+        id=agent_id, task_kind="transmission", machine=machine, machine_hash=machine_hash, step_units=None,
+        training=record, envelope=envelope,
     )  # fmt: skip
 
 

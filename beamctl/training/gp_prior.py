@@ -11,8 +11,11 @@ from torch import Tensor
 
 from beamctl.agent.gaussian_process import LEAST_SHARE, GaussianProcessAgent, GpFamily, GpParameters
 from beamctl.engine.simulated.injector_batch import InjectorBatch
+from beamctl.machine.injector import InjectorDescription
 from beamctl.task.transmission import MFC1, Array
 from beamctl.task.transmission_problem import TransmissionProblem
+from beamctl.training.injector_families import injector_families
+from beamctl.training.injectors import prior_injectors, whole_problem
 from beamctl.training.transmission_rollout import transmission_rollout
 
 FLOOR = 0.2
@@ -22,8 +25,21 @@ WAY, AROUND = 6, 25
 """readings of a survey on the way, and around a family"""
 SPREAD = (0.10, 0.10, 0.25, 0.25, 0.25, 0.25)
 """rms distance of those around, in ranges; half of them lie within a third of it"""
+PRIOR_MACHINES = 300
 BETAS = (0.5, 1.5)
 """timid and bold episodes"""
+
+
+def injector_prior(machine: InjectorDescription, seed: int = 0, machines: int = PRIOR_MACHINES) -> GpParameters:
+    """The prior for an injector as described: its families are found, then fitted. Some four CPU minutes.
+
+    Args:
+        machine: the description.
+        seed: of the machines, the survey and the episodes.
+        machines: how many machines are looked at.
+    """
+    batch = prior_injectors(machine, seed, machines)
+    return fit_gp(batch, whole_problem(machine), injector_families(machine), seed)
 
 
 def fit_gp(batch: InjectorBatch, problem: TransmissionProblem, families_a: Array, seed: int) -> GpParameters:

@@ -40,10 +40,13 @@ def survival(machine: InjectorDescription, folder: Path | None) -> SurvivalTable
 def training_injectors(
     machine: InjectorDescription, preset: TransmissionPreset, table: SurvivalTable, seed: int
 ) -> InjectorBatch:
-    """Machines to train on: free orbit, fixed orbit, and some without beam."""
+    """Machines to train on: free orbit, fixed orbit, some without beam, some further off than described."""
     usual = find_injector_scenario(machine, preset.scenario)
+    odd = [Population(find_injector_scenario(machine, name), share) for name, share in preset.odd_shares]
+    rest = 1.0 - preset.fixed_orbit_share - preset.dark_share - sum(share for _, share in preset.odd_shares)
     populations = [
-        Population(usual, 1.0 - preset.fixed_orbit_share - preset.dark_share),
+        *odd,
+        Population(usual, rest),
         Population(usual, preset.fixed_orbit_share, fixed_orbit=True),
         Population(replace(usual, start_transmission=None), preset.dark_share),
     ]
@@ -66,7 +69,7 @@ def envelope_injectors(
 ) -> InjectorBatch:
     """Machines that show what an agent usually sees in a task."""
     population = Population(find_injector_scenario(machine, scenario), fixed_orbit=has_fixed_orbit(machine, task))
-    return InjectorBatch(machine, [population], _rng(seed, _ENVELOPE), n, table)
+    return InjectorBatch(machine, [population], _rng(seed, _ENVELOPE), n, table, stock=n)
 
 
 def prior_injectors(machine: InjectorDescription, seed: int, n: int) -> InjectorBatch:

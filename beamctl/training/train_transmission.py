@@ -9,7 +9,7 @@ from stable_baselines3 import SAC
 from beamctl.agent.manifest import Manifest, TrainingRecord
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.env.transmission_env import BatchedTransmissionEnv
-from beamctl.machine.injector import InjectorDescription
+from beamctl.machine.injector import InjectorDescription, injector_hash
 from beamctl.training.envelope import transmission_envelope
 from beamctl.training.export import MeanAction, export_transmission_agent, inference
 from beamctl.training.injectors import FixedMachines, step_limits, survival, training_injectors, whole_problem
@@ -83,7 +83,13 @@ def train_transmission(
             machine, policy_agent(model), step_shares=preset.step_share, table=table, machines=preset.selection_machines
         )
         return export_transmission_agent(
-            model, folder, agent_id=agent_id, machine=machine.name, record=record, envelope=envelope
+            model,
+            folder,
+            agent_id=agent_id,
+            machine=machine.name,
+            machine_hash=injector_hash(machine),
+            record=record,
+            envelope=envelope,
         )
 
     judge = transmission_judge(FixedMachines(machine, preset, table))

@@ -132,6 +132,7 @@ def evaluate_transmission(
     families_a: Array,
     seed: int,
     machines: int,
+    best_ma: dict[str, Array] | None = None,
 ) -> TransmissionEvaluation:
     """Run every agent on the same machines of every scenario, with the same noise.
 
@@ -143,7 +144,10 @@ def evaluate_transmission(
         families_a: where the search for the best reachable current begins, all knobs, A, shape (families, 6).
         seed: of the machines, their noise and the bootstrap.
         machines: how many per scenario.
+        best_ma: best reachable MFC1 by scenario; what is missing is searched for and put there, so that it can be
+            used again with the same machines and knobs.
     """
+    known = {} if best_ma is None else best_ma
     rows: list[TransmissionRow] = []
     pairings: list[Pairing] = []
     courses: dict[tuple[str, str], Course] = {}
@@ -154,8 +158,9 @@ def evaluate_transmission(
             batch.restart(np.random.default_rng(seed))
             agent.start(problem)
             runs[name] = transmission_rollout(agent, batch, problem)
-        best = best_reachable_ma(batch, problem, families_a)
-        best = np.max([best, *(run.true_ma[..., MFC1].max(axis=1) for run in runs.values())], axis=0)
+        if scenario not in known:
+            known[scenario] = best_reachable_ma(batch, problem, families_a)
+        best = np.max([known[scenario], *(run.true_ma[..., MFC1].max(axis=1) for run in runs.values())], axis=0)
         for name, run in runs.items():
             end = end_of(run, problem)
             course = _course(run, end, best, problem)

@@ -13,6 +13,7 @@ class TransmissionPreset(SacPreset):
         scenario: errors of the training machines, and of the fixed ones.
         dark_share: share of the episodes that start with hardly any beam.
         fixed_orbit_share: share of the episodes in which only the solenoids move.
+        odd_shares: share of the episodes on machines of other scenarios, by name.
         step_share: step limits that episodes are drawn from, as shares of the knobs' ranges.
         episode_steps: length of a training episode.
         selection_machines: number of fixed machines that choose the checkpoint, for each of the two orbits.
@@ -21,6 +22,7 @@ class TransmissionPreset(SacPreset):
     scenario: str
     dark_share: float
     fixed_orbit_share: float
+    odd_shares: tuple[tuple[str, float], ...]
     step_share: tuple[float, float]
     episode_steps: int
     selection_machines: int
@@ -31,6 +33,7 @@ FAST = TransmissionPreset(
     scenario="nominal",
     dark_share=0.06,
     fixed_orbit_share=0.2,
+    odd_shares=(("shifted", 0.15), ("reversed", 0.1)),
     step_share=(0.03, 0.06),
     episode_steps=30,
     selection_machines=200,

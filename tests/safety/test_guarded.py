@@ -645,3 +645,26 @@ class TestRestore:
         report = guard.restore()
         assert not report.is_complete
         assert all("libca is gone" in line.message for line in report.lines)
+
+
+class TestTravel:
+    """A run may be kept near where it found its knobs, whatever the limits are."""
+
+    def test_nothing_is_written_further_away_than_that(self, make_rig, moved):
+        rig = make_rig()
+        rig.layout = replace(rig.layout, knobs=tuple(replace(k, travel=5.0) for k in rig.layout.knobs))
+        guard = rig.armed()
+        guard.move(moved(rig, 4.0))
+        before = len(rig.puts)
+        with pytest.raises(SetpointLimitError, match="outside"):
+            guard.move(moved(rig, 6.0))
+        assert len(rig.puts) == before
+        assert guard.restore().is_complete
+        assert rig.off() == set()
+
+    def test_a_run_stops_at_that_distance(self, make_rig):
+        rig = make_rig()
+        rig.layout = replace(rig.layout, knobs=tuple(replace(k, travel=2.0) for k in rig.layout.knobs))
+        rig.run(max_steps=4).execute()
+        assert rig.puts
+        assert all(abs(p.value - rig.start[p.pv]) <= 2.0 + 1e-6 for p in rig.puts)

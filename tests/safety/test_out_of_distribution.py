@@ -53,7 +53,6 @@ def test_unheard_of_readings_go_to_the_fall_back_and_the_run_says_so(rig):
     assert told[3:]
     assert set(told[3:]) == {"bls instead of cafe2-orbit"}
     assert rig.breaches() == []
-    assert rig.off() == set()
 
 
 def test_the_network_gets_nothing_of_it(rig, monkeypatch):

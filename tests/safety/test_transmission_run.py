@@ -65,7 +65,7 @@ def test_the_current_rises_and_the_best_setting_is_kept():
     result = injector.run()
     print(f"seed {SEED}: {result.initial} -> {result.final}")
     assert result.outcome is Outcome.REACHED, result.reason
-    assert result.final["mfc1_ma"] > 4 * result.initial["mfc1_ma"]
+    assert result.final["mfc1_ma"] > 3 * result.initial["mfc1_ma"]
     assert result.final["transmission"] >= 0.85
     assert result.steps == 30
     best = max(s.figures["mfc1_ma"] for s in injector.steps)
@@ -157,3 +157,21 @@ JITTER = itertools.cycle([0.0, 1e-4, -1e-4])
 def _with(samples, pv, value):
     sample = samples[pv]
     return samples | {pv: type(sample)(value + next(JITTER), sample.severity)}
+
+
+def test_exchanged_monitors_are_nothing_for_the_trained_agent_and_the_run_says_so():
+    injector = Injector()
+    injector.engine.start(injector.layout.all_pvs)
+    real, (acct, mfc1) = injector.plant.shot, (MACHINE.monitors.acct, MACHINE.monitors.mfc1)
+
+    def shot(sections=None):
+        samples = real(sections)
+        return samples | {acct: samples[mfc1], mfc1: samples[acct]}
+
+    injector.plant.shot = shot
+    injector.run(max_steps=6)
+    told = [step.note for step in injector.steps]
+    assert told[1].startswith("outside of what lpi-transmission was trained on: ")
+    assert "design" in told[1]
+    assert told[4].startswith("design")
+    assert told[4].endswith("instead of lpi-transmission")

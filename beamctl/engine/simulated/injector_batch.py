@@ -89,6 +89,7 @@ class InjectorBatch:
         n: rows.
         survival: stands for the RFQ tracker, in training; None: the tracker.
         particles: per machine; the usual number for either when left out.
+        stock: machines drawn together in training.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class InjectorBatch:
         n: int,
         survival: SurvivalTable | None = None,
         particles: int | None = None,
+        stock: int = STOCK,
     ) -> None:
         self._populations = populations
         self._rng = rng
@@ -109,7 +111,7 @@ class InjectorBatch:
         self._design = design_setting(machine)
         self._readback_noise_a = machine.lebt.supply.readback_noise.si()
         self._readings = machine.monitors.readings_per_step
-        self._stock_size = n if survival is None else max(n, STOCK)
+        self._stock_size = n if survival is None else max(n, stock)
         self._stock = self._draw(self._stock_size)
         self._next = n
         self._rows = self._stock.take(np.arange(n))

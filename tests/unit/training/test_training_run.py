@@ -39,7 +39,10 @@ def trained_in_memory(site, preset, seed=5):
 def small_training(site, tmp_path_factory):
     def run(preset, seed=5, folder=None, **arguments):
         folder = folder or tmp_path_factory.mktemp("agent")
-        return train(site, "cm1-orbit", preset, seed, folder, agent_id="small", machine_hash=HASH, **arguments)
+        return train(
+            site, "cm1-orbit", preset, seed, folder,
+            agent_id="small", machine_hash=HASH, envelope_machines=20, **arguments,
+        )  # fmt: skip
 
     return run
 
@@ -109,6 +112,7 @@ class TestRun:
 
     def test_the_manifest_says_how_it_came_about(self, fast, small_fast):
         manifest = fast[0].manifest
+        assert (manifest.envelope.runs, len(manifest.envelope.mean)) == (3 * 5 * 20, 30)
         assert (manifest.id, manifest.machine, manifest.machine_hash) == ("small", "cafe2", None)
         assert (manifest.observation.kind, manifest.observation.columns, manifest.actions) == ("normalised", 10, 10)
         assert (manifest.training.preset, manifest.training.seed) == ("fast", 5)

@@ -52,6 +52,7 @@ def test_ends_within_its_budget_and_exports_the_best_look(first):
     manifest = result.manifest
     assert (manifest.task_kind, manifest.observation.shape, manifest.actions) == ("transmission", (5, 9), 6)
     assert (manifest.machine, manifest.machine_hash, manifest.training.seed) == ("lpi", None, 3)
+    assert (manifest.envelope.runs, len(manifest.envelope.mean)) == (2 * 3 * SMOKE.selection_machines, 45)
     assert manifest.training.selection["eta"] == pytest.approx(result.best.eta, abs=1e-4)
     assert (result.folder / "policy.onnx").stat().st_size < 2**20
 
