@@ -9,12 +9,10 @@ import typer
 from beamctl.cli.app import app, deployment
 from beamctl.run.events import Listener
 from beamctl.run.supervisor import Supervisor
-from beamctl.status.board import StatusBoard
 from beamctl.store.open import open_store
 from beamctl.store.runs import Run
 from beamctl.wiring.control import ControlWorkshop
 from beamctl.wiring.engines import epics_engine
-from beamctl.wiring.status import board_listener, serving
 
 READY = "READY"
 
@@ -33,6 +31,10 @@ def operate(
     Ctrl-C aborts every run, which restores it, and then ends. Requests come from beamctl tune, or any other client
     of the store; it listens to no network.
     """
+    # Channel Access servers are this command's business alone
+    from beamctl.status.board import StatusBoard
+    from beamctl.wiring.status import board_listener, serving
+
     d = deployment(context)
     stop = threading.Event()
     ends = [signal.SIGINT, signal.SIGTERM]

@@ -14,7 +14,7 @@ from beamctl.status.pvs import STATES, TunedSection, severity_of, status_pvs
 from beamctl.store.states import RunState
 
 ROOT = Path(__file__).parents[3]
-SECTIONS = [TunedSection("cafe2-cm1", "orbit RMS", "mm"), TunedSection("lpi", "MFC1 current", "mA")]
+SECTIONS = [TunedSection("cafe2-cm1", "orbit RMS", "mm"), TunedSection("lpi-lebt", "MFC1 current", "mA")]
 PVS = status_pvs(SECTIONS, "P:", "1.2.3")
 NAMES = {pv.definition.name for pv in PVS}
 SERVICE = {"Heartbeat", "Version", "Ready", "PermitToAct", "Halt", "RunsActive"}
