@@ -96,8 +96,8 @@ def test_a_board_is_shown(board, show):
         "ready", "may act", "halt", 2
     ]  # fmt: skip
     assert records[f"{CM1}RestoreOwed"].alarm.severity == records["P:Halt"].alarm.severity == Severity.MAJOR
-    assert records["P:lpi:Objective"].units == "mA"
-    assert records["P:lpi:State"].value == "idle"
+    assert records["P:lpi-lebt:Objective"].units == "mA"
+    assert records["P:lpi-lebt:State"].value == "idle"
 
 
 def test_what_has_not_been_measured_is_invalid(board, show):
@@ -159,6 +159,6 @@ def test_the_panels_name_pvs_that_exist():
 def test_the_alarm_tree_names_pvs_that_exist():
     tree = ElementTree.parse(ROOT / "deploy/epics/alarms.xml")
     named = {node.get("name", "").removeprefix("ca://").replace("BEAMCTL:", "P:") for node in tree.iter("pv")}
-    assert {"P:Heartbeat", "P:Halt", f"{CM1}State", f"{CM1}RestoreOwed", "P:lpi:State"} <= named
+    assert {"P:Heartbeat", "P:Halt", f"{CM1}State", f"{CM1}RestoreOwed", "P:lpi-lebt:State"} <= named
     known = {name.replace("cafe2-cm1", f"cafe2-cm{i}") for name in NAMES for i in (1, 2, 3)}
     assert named <= known
