@@ -16,9 +16,12 @@ import pytest
 from beamctl.engine.base import Outcome
 from beamctl.engine.epics.engine import EpicsEngine
 from beamctl.machine.loader import load_linac
+from beamctl.run.replay import replay
 from beamctl.settings import Settings
 from beamctl.store.states import RequestState, RunState, Verb
 from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.kit import Choice
+from beamctl.wiring.preflight import with_preflight
 
 pytestmark = pytest.mark.system
 
@@ -102,8 +105,14 @@ def control(make_control, judge):
     assert judge.all_were_announced(one)
     for run in one.store.runs.list():
         if any(e.kind == "visited" for e in one.store.events.read(run=run.id, limit=100_000)):
-            code, out, err = one.say("runs", "replay", str(run.id))
-            assert (code, "identical" in out) == (0, True), out + err
+            kit = one.deployment.kit(run.task)
+            report = replay(
+                one.store,
+                run.id,
+                kit.layout(),
+                lambda c, k=kit, o=one: k.course(*with_preflight(o.store, k, Choice(**c))),
+            )
+            assert report.is_identical, report.lines
 
 
 def test_a_run_from_begin_to_end(control, judge):
@@ -119,6 +128,8 @@ def test_a_run_from_begin_to_end(control, judge):
     code, out, _ = control.say("runs", "list")
     assert max(map(len, out.splitlines())) <= 80
     assert "accepted, reached" in out
+    code, out, _ = control.say("runs", "replay", str(run.id))
+    assert (code, "identical" in out) == (0, True)
 
 
 def test_exit_codes(control, judge):
