@@ -1,4 +1,7 @@
-"""The control process's loop over a real store and a simulated machine: it outlives its store, and leaves nothing as it is."""
+"""The control process's loop over a real store and a simulated machine.
+
+It outlives its store, and leaves nothing as it is.
+"""
 
 import threading
 import time
