@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -31,6 +32,13 @@ PATIENCE_S = 120.0
 UNREACHABLE = {"algorithm": "svd", "target": 0.01}
 """a run that goes on until something ends it"""
 SEEDS = itertools.count(3)
+LOADED = """
+import json, sys
+from beamctl.run.supervisor import Supervisor
+Supervisor.serve = lambda *_: print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+from beamctl.cli.app import main
+main()
+"""
 
 
 class Judge:
@@ -268,6 +276,35 @@ def test_a_request_that_nobody_takes(make_control, judge):
     assert "taken back" in err
     control.process.send_signal(signal.SIGCONT)
     assert control.store.requests.list()[0].state is RequestState.CANCELLED
+
+
+def test_nothing_heavy_is_loaded():
+    answer = subprocess.run(
+        [sys.executable, "-c", LOADED, "--prefix", "NOBODY:", "operate"],
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
+    )  # fmt: skip
+    loaded = set(json.loads(answer.stdout.splitlines()[-1]))
+    heavy = {"torch", "matplotlib", "numba", "fastapi", "stable_baselines3", "gymnasium", "onnx", "botorch", "xopt"}
+    assert heavy & loaded == set()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("UPDATE beamctl_schema SET version_num = 'r9999'", "use the newer beamctl"),
+        ("CREATE TABLE spoilt (x); DROP TABLE beamctl_schema", "holds other tables"),
+    ],
+)
+def test_a_store_that_cannot_be_used(make_control, soft_ioc, tmp_path, spoil, said):
+    control = make_control(soft_ioc)
+    control.store.close()
+    with sqlite3.connect(tmp_path / "beamctl.db") as database:
+        database.executescript(spoil)
+    database.close()
+    for words in (["operate"], ["tune", "cm1-orbit"], ["runs", "list"]):
+        code, out, err = control.say(*words)
+        assert (code, out) == (2, "")
+        assert said in " ".join(err.split())
 
 
 @pytest.mark.slow
