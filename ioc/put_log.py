@@ -17,3 +17,7 @@ class PutLog:
     def note(self, pv: str, value: object) -> None:
         """One put."""
         self._stream.write(f"{time.time():.6f} {pv} {value}\n")
+
+    def close(self) -> None:
+        """No more of them."""
+        self._stream.close()

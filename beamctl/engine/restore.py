@@ -41,7 +41,7 @@ LIFE_WAIT_S = 30.0
 """how long a restore waits for a dead IOC; libca needs up to half a minute to find one again"""
 REVERIFY_S = 10.0
 INHERITED_REVERIFY_S = 5.0
-"""after a restore of what a dead process has left: it sends no more, and its IOC has been watched for REVERIFY_S before"""
+"""the same where the puts were those of a dead process: it sends no more, and its IOC was watched before, too"""
 POLL_S = 0.5
 FOLLOW_S = 5.0
 """how long a readback may take to arrive at a setpoint that has not ramped under our eyes"""

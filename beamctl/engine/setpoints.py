@@ -150,7 +150,7 @@ class OwnedSetpoints:
             _log.exception("a step of the restore could not be written down; restoring goes first")
         before = {pv: replace(self._records[pv], pending=set(self._records[pv].pending)) for pv in values}
         since = {pv: reading.seq for pv, reading in self._engine.latest(list(values)).items()}
-        self._gate()  # who halts while this is being written down does not want it sent
+        self._gate()  # the last thing before sending: who halts while this is being written down does not want it sent
         self.writes += len(values)
         for pv, value in values.items():
             self._records[pv].pending.add(value)

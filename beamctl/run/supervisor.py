@@ -136,6 +136,8 @@ class Supervisor:
             self._order_all(Verb.ABORT, "the end of the control process")
             for active in list(self._active.values()):
                 active.thread.join()
+            for _, lease in self._parked.values():
+                lease.release()  # what is owed stands in the store
 
     def _try(self, what: str, work: Callable[[], object]) -> bool:
         """Do something with the store; whether it could be done. A failure is told once, until it works again."""

@@ -405,7 +405,6 @@ class TestBeamLostByUs:
     def test_long_after_a_write_it_is_nobodys(self, rig, proposer):
         good = SvdAgent()
         good.start(rig.problem)
-
         slept = []
 
         def slow(view):
@@ -413,6 +412,7 @@ class TestBeamLostByUs:
                 slept.append(True)
                 rig.clock.sleep(20.0)
                 self.trip(rig)
+                rig.clock.sleep(1.0)  # it has been published
             return good.propose(view)
 
         run = rig.run(proposer(slow), max_steps=3, **LONG)

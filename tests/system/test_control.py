@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,9 +17,12 @@ import pytest
 from beamctl.engine.base import Outcome
 from beamctl.engine.epics.engine import EpicsEngine
 from beamctl.machine.loader import load_linac
+from beamctl.run.replay import replay
 from beamctl.settings import Settings
 from beamctl.store.states import RequestState, RunState, Verb
 from beamctl.wiring.deployment import Deployment
+from beamctl.wiring.kit import Choice
+from beamctl.wiring.preflight import with_preflight
 
 pytestmark = pytest.mark.system
 
@@ -28,6 +32,13 @@ PATIENCE_S = 120.0
 UNREACHABLE = {"algorithm": "svd", "target": 0.01}
 """a run that goes on until something ends it"""
 SEEDS = itertools.count(3)
+LOADED = """
+import json, sys
+from beamctl.run.supervisor import Supervisor
+Supervisor.serve = lambda *_: print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+from beamctl.cli.app import main
+main()
+"""
 
 
 class Judge:
@@ -102,8 +113,14 @@ def control(make_control, judge):
     assert judge.all_were_announced(one)
     for run in one.store.runs.list():
         if any(e.kind == "visited" for e in one.store.events.read(run=run.id, limit=100_000)):
-            code, out, err = one.say("runs", "replay", str(run.id))
-            assert (code, "identical" in out) == (0, True), out + err
+            kit = one.deployment.kit(run.task)
+            report = replay(
+                one.store,
+                run.id,
+                kit.layout(),
+                lambda c, k=kit, o=one: k.course(*with_preflight(o.store, k, Choice(**c))),
+            )
+            assert report.is_identical, report.lines
 
 
 def test_a_run_from_begin_to_end(control, judge):
@@ -119,6 +136,8 @@ def test_a_run_from_begin_to_end(control, judge):
     code, out, _ = control.say("runs", "list")
     assert max(map(len, out.splitlines())) <= 80
     assert "accepted, reached" in out
+    code, out, _ = control.say("runs", "replay", str(run.id))
+    assert (code, "identical" in out) == (0, True)
 
 
 def test_exit_codes(control, judge):
@@ -257,6 +276,35 @@ def test_a_request_that_nobody_takes(make_control, judge):
     assert "taken back" in err
     control.process.send_signal(signal.SIGCONT)
     assert control.store.requests.list()[0].state is RequestState.CANCELLED
+
+
+def test_nothing_heavy_is_loaded():
+    answer = subprocess.run(
+        [sys.executable, "-c", LOADED, "--prefix", "NOBODY:", "operate"],
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
+    )  # fmt: skip
+    loaded = set(json.loads(answer.stdout.splitlines()[-1]))
+    heavy = {"torch", "matplotlib", "numba", "fastapi", "stable_baselines3", "gymnasium", "onnx", "botorch", "xopt"}
+    assert heavy & loaded == set()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("UPDATE beamctl_schema SET version_num = 'r9999'", "use the newer beamctl"),
+        ("CREATE TABLE spoilt (x); DROP TABLE beamctl_schema", "holds other tables"),
+    ],
+)
+def test_a_store_that_cannot_be_used(make_control, soft_ioc, tmp_path, spoil, said):
+    control = make_control(soft_ioc)
+    control.store.close()
+    with sqlite3.connect(tmp_path / "beamctl.db") as database:
+        database.executescript(spoil)
+    database.close()
+    for words in (["operate"], ["tune", "cm1-orbit"], ["runs", "list"]):
+        code, out, err = control.say(*words)
+        assert (code, out) == (2, "")
+        assert said in " ".join(err.split())
 
 
 @pytest.mark.slow

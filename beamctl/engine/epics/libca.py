@@ -12,6 +12,7 @@ import ctypes
 import functools
 import itertools
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
@@ -55,6 +56,7 @@ class _ConnectionArgs(ctypes.Structure):
 _EventCallback = ctypes.CFUNCTYPE(None, _EventArgs)
 _ConnectionCallback = ctypes.CFUNCTYPE(None, _ConnectionArgs)
 
+_loading = threading.RLock()
 _tokens = itertools.count(1)
 _on_update: dict[int, EventHandler] = {}
 _on_answer: dict[int, EventHandler] = {}
@@ -151,9 +153,10 @@ def _leave() -> None:
 
 def attach() -> None:
     """Let the calling thread use the context; cheap where it does so already."""
-    library = _library()
-    if library.ca_current_context() != _context():
-        library.ca_attach_context(_context())
+    with _loading:  # runs that begin at the same moment must not load it twice
+        library, context = _library(), _context()
+    if library.ca_current_context() != context:
+        library.ca_attach_context(context)
 
 
 def open_channel(name: str, handler: ConnectionHandler) -> int:
