@@ -40,6 +40,8 @@ RETRY_S = 2.0
 LIFE_WAIT_S = 30.0
 """how long a restore waits for a dead IOC; libca needs up to half a minute to find one again"""
 REVERIFY_S = 10.0
+INHERITED_REVERIFY_S = 5.0
+"""after a restore of what a dead process has left: it sends no more, and its IOC has been watched for REVERIFY_S before"""
 POLL_S = 0.5
 FOLLOW_S = 5.0
 """how long a readback may take to arrive at a setpoint that has not ramped under our eyes"""
@@ -118,6 +120,7 @@ class Restorer:
         self._may_heal = False
         self._was_in_doubt = bool(setpoints.in_doubt)
         self._is_inherited = is_inherited
+        self._second_watch_s = INHERITED_REVERIFY_S if is_inherited else REVERIFY_S
 
     def run(self) -> RestoreReport:
         """Restore, whatever happens; every exception ends in the report."""
@@ -148,7 +151,7 @@ class Restorer:
         self._wait_for_life()
         self._was_in_doubt = bool(self._setpoints.in_doubt)
         if self._was_in_doubt or self._is_inherited:
-            self._watch(end_early=False)
+            self._watch(REVERIFY_S, end_early=False)
         if self._is_inherited:
             self._setpoints.note_landed({pv: r.number for pv, r in self._read(self._setpoints.pvs).items()})
             self._was_in_doubt, self._is_inherited = bool(self._setpoints.in_doubt), False
@@ -157,7 +160,7 @@ class Restorer:
         self._bring_back()
         self._problem = ""
         if self._was_in_doubt:
-            if not self._watch(end_early=True):
+            if not self._watch(self._second_watch_s, end_early=True):
                 return False
             self._was_in_doubt = False
         return not self._may_heal
@@ -181,14 +184,14 @@ class Restorer:
                 return
             self._engine.clock.sleep(POLL_S)
 
-    def _watch(self, *, end_early: bool) -> bool:
-        """See for REVERIFY_S what late puts do; whether every setpoint stayed where it was.
+    def _watch(self, seconds: float, *, end_early: bool) -> bool:
+        """See for a while what late puts do; whether every setpoint stayed where it was.
 
         Raises:
             StaleReadingError: the IOC stood still meanwhile.
         """
         first = self._read(self._setpoints.pvs)
-        end = self._engine.clock.now() + REVERIFY_S
+        end = self._engine.clock.now() + seconds
         stayed = True
         while self._engine.clock.now() < end and (stayed or not end_early):
             self._engine.clock.sleep(POLL_S)

@@ -266,7 +266,7 @@ class TestWhatIsFound:
         def on_put(put):
             if not restored:
                 restored.append(True)
-                rig.clock.after(9.0, lambda: rig.foreign(pv, late[pv]))
+                rig.clock.after(4.0, lambda: rig.foreign(pv, late[pv]))
 
         rig.on_put = on_put
         assert is_all_back(rig, book.recover(rig))
@@ -375,4 +375,4 @@ class TestHowLongItTakes:
 
     def test_puts_in_doubt(self, rig, book, dead_in_mid_run):
         dead_in_mid_run()
-        assert self.seconds(rig, book) < 30.0
+        assert self.seconds(rig, book) < 26.0

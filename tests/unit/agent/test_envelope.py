@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from beamctl.agent.base import Seen, note_of
 from beamctl.agent.envelope import Envelope, Gate
 from beamctl.agent.gated import IN_A_ROW, GatedAgent
-from beamctl.agent.mapped import MappedAgent
 
 SOUND = {
     "lo": (-1.0, -1.0), "hi": (1.0, 3.0), "mean": (0.0, 1.0), "whitening": ((2.0,), (0.0, 1.0)), "threshold": 2.0,
@@ -164,4 +163,3 @@ class TestGatedAgent:
 
     def test_agents_without_words_have_none(self):
         assert note_of(Constant()) == ""
-        assert MappedAgent.note is not None

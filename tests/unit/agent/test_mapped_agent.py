@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from beamctl.agent.base import note_of
+from beamctl.agent.envelope import Envelope
+from beamctl.agent.gated import GatedAgent
 from beamctl.agent.least_squares import BoxLeastSquaresAgent, SvdAgent
 from beamctl.agent.mapped import MappedAgent
+from beamctl.agent.policy import TrendPolicyAgent
 from beamctl.task.belief import belief_of
 from beamctl.task.identification import Wiring, as_described, mapped
 from beamctl.task.mapping import Mapping
@@ -116,3 +120,25 @@ def test_missing_channels_are_filled_and_learned_nothing_from():
     filled = agent.completed(u, wild, responds)
     np.testing.assert_array_equal(filled[:, responds[0]], reading[:, responds[0]])
     assert np.abs(filled[:, 2]).max() < 10.0
+
+
+def test_a_gated_agent_keeps_its_count_while_the_response_is_learned():
+    """It is not started anew with each reading, and its words are passed on."""
+    n = 3 * 10
+    envelope = Envelope(
+        lo=(-1e-6,) * n, hi=(1e-6,) * n, mean=(0.0,) * n,
+        whitening=tuple((0.0,) * i + (1.0,) for i in range(n)), threshold=1.0, samples=1, runs=1,
+    )  # fmt: skip
+    policy = TrendPolicyAgent("small@1", lambda seen: np.ones((len(seen), 10), np.float32))
+    found = mapping(Wiring(*(np.asarray(v)[0] for v in vars(faulty()).values())))
+    agent = MappedAgent(GatedAgent(policy, SvdAgent(), envelope, "small"), found)
+    agent.start(PROBLEM)
+    rng, notes = np.random.default_rng(SEED), []
+    for step in range(4):
+        seen = OrbitView(rng.normal(0, 2, (1, 3, N)), np.ones((1, N), bool), np.full((1, K), float(step)))
+        agent.propose(seen)
+        agent.learn(seen.setpoint_a, seen.history_mm[:, 2], seen.valid)
+        notes.append(note_of(agent))
+    assert "svd proposes" in notes[0]
+    assert "svd proposes from here on" in notes[2]
+    assert notes[3] == "svd instead of small"
