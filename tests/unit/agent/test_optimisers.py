@@ -122,6 +122,20 @@ class TestHowFar:
         assert np.all(np.abs(np.diff(where[0], axis=0)).max(axis=1) > 0.0)
 
 
+@pytest.mark.parametrize("name", ["bo", "bo-trust"])
+class TestBayesian:
+    """Needs the optional extra."""
+
+    def test_climbs_the_same_way_each_time_and_ends_at_its_best_reading(self, name, problem):
+        pytest.importorskip("xopt")
+        short = replace(problem, max_steps=12)
+        where, value = climb(optimiser_agent(name), short, START, again=(5,))
+        again, _ = climb(optimiser_agent(name), short, START)
+        np.testing.assert_array_equal(where, again)
+        assert value[0, -1] == pytest.approx(value.max(), rel=1e-9)
+        assert value[0, -1] > value[0, 0]
+
+
 class TestNames:
     def test_unknown_ones_list_those_that_exist(self):
         with pytest.raises(UnknownNameError, match="nelder-mead"):
