@@ -2,22 +2,16 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from beamctl.agent.registry import Registry
-from beamctl.engine.base import Engine
 from beamctl.errors import MachineDescriptionError, UnknownNameError
 from beamctl.machine.description import MachineDescription
 from beamctl.machine.injector import InjectorDescription
 from beamctl.machine.loader import AnyMachine, load_ion, load_machine
 from beamctl.settings import Settings
-from beamctl.wiring.kit import Choice, TaskKit
+from beamctl.wiring.kit import TaskKit
 from beamctl.wiring.orbit import OrbitKit
 from beamctl.wiring.transmission import TransmissionKit
-
-if TYPE_CHECKING:
-    from beamctl.run.events import Listener
-    from beamctl.run.session import TuningRun
 
 
 @dataclass(frozen=True)
@@ -90,13 +84,6 @@ class Deployment:
             if name in (task, kit.task.section, kit.key):
                 return kit
         raise UnknownNameError("section", name, [self.orbit(task).task.section for task in self.orbit_tasks])
-
-    def run(self, engine: Engine, task: str, choice: Choice, listener: "Listener") -> "TuningRun":
-        """One attempt at a task, guarded."""
-        from beamctl.run.session import TuningRun
-
-        kit = self.kit(task)
-        return TuningRun(engine, kit.layout(), kit.course(choice), listener, self.settings.connect_timeout_s)
 
     def _orbit_kit(self, machine: MachineDescription, task: str) -> OrbitKit:
         design = load_ion(machine.ion)
