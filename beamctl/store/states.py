@@ -14,6 +14,22 @@ class RequestState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Role(StrEnum):
+    """What somebody may do; each may do what those before it may."""
+
+    VIEWER = "viewer"
+    """look at everything but accounts"""
+    OPERATOR = "operator"
+    """ask for runs, command every run whoever asked for it"""
+    ADMIN = "admin"
+    """accounts, keys, switches of agents"""
+
+    def covers(self, needed: "Role") -> bool:
+        """Whether it is enough for what needs ``needed``."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
 class Verb(StrEnum):
     """What a person can tell a run."""
 
