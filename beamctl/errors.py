@@ -30,6 +30,7 @@
         ├── StoreBusyError           somebody else is writing for too long
         ├── StoreDamagedError        not a store, or not the store that was written
         ├── StoreConflictError       a row is not in the state for this; reused idempotency key, ended run ...
+        │   └── StaleVersionError    somebody has changed it since it was looked at
         ├── LeaseHeldError           somebody else has the section, or is the control process
         └── LeaseLostError           somebody else has it now: write nothing more
 
@@ -188,6 +189,19 @@ class StoreDamagedError(StoreError):
 
 class StoreConflictError(StoreError):
     """A row that is not in a state which allows this."""
+
+
+class StaleVersionError(StoreConflictError):
+    """A row that somebody has changed since it was looked at.
+
+    Args:
+        what: the row, for people, for example ``"user anna"``.
+        seen: version that was looked at.
+        found: version that it has now; 0: it was never written.
+    """
+
+    def __init__(self, what: str, seen: int, found: int) -> None:
+        super().__init__(f"{what} was changed meanwhile: version {found} now, {seen} when seen; look again")
 
 
 class LeaseHeldError(StoreError):
