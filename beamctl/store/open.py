@@ -13,6 +13,7 @@ from beamctl.store.events import Events
 from beamctl.store.faults import translated
 from beamctl.store.journal import Journal
 from beamctl.store.leases import Leases
+from beamctl.store.pages import Pages
 from beamctl.store.requests import Requests
 from beamctl.store.runs import Runs
 from beamctl.store.samples import Samples
@@ -46,6 +47,7 @@ class Store:
         self.samples = Samples(database)
         self.leases = Leases(database)
         self.audit = Audit(database)
+        self.pages = Pages(database)
 
     def __enter__(self) -> "Store":
         return self
