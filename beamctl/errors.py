@@ -63,9 +63,13 @@ class UnknownNameError(BeamControlError):
         kind: what was looked for, for example ``"task"``.
         name: what was given.
         known: the names that would have been accepted.
+
+    Attributes:
+        name: what was given.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.name = name
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known)) or '(none)'}")
 
 

@@ -1,63 +1,57 @@
-"""Who asks, and whether they may: the dependency that every route has exactly one of."""
+"""Whether somebody may: every route names exactly one of the gates at the end of this module."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, Request
 
+from beamctl.api.principal import Principal
 from beamctl.api.problem import ProblemError
-from beamctl.api.service import Service, service_of
 from beamctl.store.states import Role
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks.
+class Gate:
+    """Lets through whoever has a role, or a higher one.
 
-    Attributes:
-        name: of the account; what is written down.
-        role: what they may do now: of the account, or less where a key says so.
-        via: how they were recognised.
-        expires: when that ends.
-        must_change_password: nothing else before.
-        credential: number of the session or key; to be able to end it.
+    Args:
+        role: needed at least; None: everybody, also without login.
+        before_password: also who has to change the password first.
     """
 
-    name: str
-    role: Role
-    via: Literal["session", "key", "proxy"]
-    expires: datetime | None = None
-    must_change_password: bool = False
-    credential: int = 0
+    def __init__(self, role: Role | None, *, before_password: bool = False) -> None:
+        self.role = role
+        self._before_password = before_password
 
-
-def principal_of(request: Request, service: Annotated[Service, Depends(service_of)]) -> Principal:
-    """Whoever asks.
-
-    Raises:
-        ProblemError: nobody who is known, or a session that has ended.
-    """
-    found = service.identify(request)
-    if found is None:
-        raise ProblemError("not-logged-in", "log in at /api/v1/session, or send an API key as: Authorization: Bearer KEY")
-    return found
-
-
-def at_least(role: Role) -> Callable[..., Principal]:
-    """A dependency that lets through whoever has this role or a higher one."""
-
-    def check(principal: Annotated[Principal, Depends(principal_of)]) -> Principal:
-        if principal.must_change_password:
-            raise ProblemError("must-change-password", "the password was set by somebody else: PUT /api/v1/session/password")
-        if not principal.role.covers(role):
-            raise ProblemError("not-allowed", f"{principal.name} is {principal.role}; this needs {role}")
+    async def __call__(self, request: Request) -> Principal | None:
+        """Whoever asks; :class:`beamctl.api.routing.GatedRoute` has checked them before it read the body."""
+        principal: Principal | None = request.state.principal
         return principal
 
-    return check
+    def check(self, principal: Principal | None) -> None:
+        """Whether somebody may pass.
+
+        Raises:
+            ProblemError: nobody who is known, not before the password is changed, or a role that is too low.
+        """
+        if self.role is None:
+            return
+        if principal is None:
+            raise ProblemError(
+                "not-logged-in",
+                "log in at /api/v1/session, or send an API key as: Authorization: Bearer KEY",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        if principal.must_change_password and not self._before_password:
+            raise ProblemError(
+                "must-change-password", "the password was set by somebody else: PUT /api/v1/session/password"
+            )
+        if not principal.role.covers(self.role):
+            raise ProblemError("not-allowed", f"{principal.name} is {principal.role}; this needs {self.role}")
 
 
-Viewer = Annotated[Principal, Depends(at_least(Role.VIEWER))]
-Operator = Annotated[Principal, Depends(at_least(Role.OPERATOR))]
-Admin = Annotated[Principal, Depends(at_least(Role.ADMIN))]
+PUBLIC = Depends(Gate(None))
+"""for the ``dependencies`` of a route that needs no login"""
+LoggedIn = Annotated[Principal, Depends(Gate(Role.VIEWER, before_password=True))]
+"""for what belongs to a login itself; everything else needs one of those below"""
+Viewer = Annotated[Principal, Depends(Gate(Role.VIEWER))]
+Operator = Annotated[Principal, Depends(Gate(Role.OPERATOR))]
+Admin = Annotated[Principal, Depends(Gate(Role.ADMIN))]

@@ -4,16 +4,18 @@ Everything here may be called from several threads, takes milliseconds unless it
 writes nothing.
 """
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from beamctl.api.schemas.advice import Advice, AskAdvice
 from beamctl.api.schemas.agents import Agent, AgentSummary
 from beamctl.api.schemas.machine import BeamlineElement, SectionDetail, Task
 from beamctl.api.schemas.preflight import PreflightResult
 from beamctl.api.schemas.runs import NewRequest, RestoreSnapshot, StartPreflight
-from beamctl.store.live import LiveRow
 from beamctl.store.requests import NewRequest as StoreRequest
 from beamctl.store.runs import Run
+
+if TYPE_CHECKING:
+    from beamctl.store.live import LiveRow
 
 
 class Machines(Protocol):
@@ -52,7 +54,7 @@ class Machines(Protocol):
     def snapshot_request(self, run: Run, asked: RestoreSnapshot, principal: str, key: str) -> StoreRequest:
         """The same for going back to what a run has found; errors as :meth:`request`."""
 
-    def advise(self, asked: AskAdvice, live: LiveRow) -> Advice:
+    def advise(self, asked: AskAdvice, live: "LiveRow") -> Advice:
         """What several would do from a reading; up to a second; errors as :meth:`request`."""
 
     def preflight(self, section: str) -> PreflightResult | None:

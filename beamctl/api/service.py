@@ -1,11 +1,20 @@
 """What every route works with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from beamctl.api.ports import Machines
+from beamctl.api.principal import Principal
 from beamctl.store.open import Store
+
+Identify = Callable[[Request], Principal | None]
+"""who asks; None: nobody who is known. Called in a thread of its own, may look into the store"""
+
+
+def nobody(request: Request) -> None:
+    """Knows nobody."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,12 @@ class ServiceOptions:
 
 @dataclass
 class Service:
-    """The service: store, machines, options."""
+    """The service: store, machines, options, and how people are recognised."""
 
     store: Store
     machines: Machines
     options: ServiceOptions = field(default_factory=ServiceOptions)
+    identify: Identify = nobody
 
 
 def service_of(request: Request) -> Service:

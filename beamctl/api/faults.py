@@ -1,0 +1,78 @@
+"""Everything that can go wrong in a request, as a problem."""
+
+import logging
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from beamctl.api.answers import problem_response
+from beamctl.api.problem import ProblemError
+from beamctl.api.validation import field_faults
+from beamctl.errors import (
+    BeamControlError,
+    MissingExtraError,
+    StoreBusyError,
+    StoreConflictError,
+    StoreDamagedError,
+    StoreUnavailableError,
+    StoreWriteError,
+    UnknownNameError,
+)
+
+log = logging.getLogger("beamctl.api")
+
+_STATUS = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 406: "not-acceptable", 413: "too-large"}
+_CODES: dict[type[BeamControlError], str] = {
+    StoreConflictError: "conflict",
+    StoreUnavailableError: "store-unavailable",
+    StoreWriteError: "store-unavailable",
+    StoreBusyError: "store-unavailable",
+    StoreDamagedError: "store-unavailable",
+    MissingExtraError: "missing-extra",
+}
+
+
+async def on_problem(request: Request, error: ProblemError) -> Response:
+    """What a route has decided itself."""
+    return problem_response(error)
+
+
+async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+    """Fields that are wrong."""
+    faults = field_faults(error.errors())
+    detail = "; ".join(f"{fault.where}: {fault.message}" for fault in faults[:3])
+    return problem_response(ProblemError("invalid", detail), faults)
+
+
+async def on_http(request: Request, error: HTTPException) -> Response:
+    """What the framework refuses."""
+    if isinstance(error.__cause__, ProblemError):  # raised while the body was read
+        return problem_response(error.__cause__)
+    code = _STATUS.get(error.status_code, "bad-request")
+    words = {
+        "not-found": f"there is nothing at {request.url.path}",
+        "method-not-allowed": f"{request.method} is not possible at {request.url.path}",
+    }
+    headers = dict(error.headers or {})
+    return problem_response(ProblemError(code, words.get(code, error.detail), headers))
+
+
+async def on_ours(request: Request, error: BeamControlError) -> Response:
+    """Errors of beamctl that no route has turned into something better."""
+    if isinstance(error, UnknownNameError):
+        is_in_path = error.name in request.path_params.values()
+        return problem_response(ProblemError("not-found" if is_in_path else "invalid", str(error)))
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "conflict")
+    if code == "store-unavailable":
+        log.error("%s %s: %s", request.method, request.url.path, error)
+    return problem_response(ProblemError(code, str(error)))
+
+
+HANDLERS: dict[Any, Any] = {
+    ProblemError: on_problem,
+    RequestValidationError: on_invalid,
+    HTTPException: on_http,
+    BeamControlError: on_ours,
+}

@@ -1,0 +1,53 @@
+"""Routes that are closed unless they say to whom they are open."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from beamctl.api.access import Gate
+from beamctl.api.service import service_of
+
+
+class GatedRoute(APIRoute):
+    """A route with exactly one gate, which is asked before anything else of the request is looked at.
+
+    Raises:
+        TypeError: it has none, or several.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.gate = _only_gate(self)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler behind its gate."""
+        inner = super().get_route_handler()
+        gate = _only_gate(self)
+
+        async def handle(request: Request) -> Response:
+            request.state.principal = None
+            if gate.role is not None:
+                request.state.principal = await run_in_threadpool(service_of(request).identify, request)
+                gate.check(request.state.principal)
+            return await inner(request)
+
+        return handle
+
+
+def resource(tag: str) -> APIRouter:
+    """A router for the routes of one resource, with paths from the root.
+
+    Args:
+        tag: in the documentation.
+    """
+    return APIRouter(tags=[tag], route_class=GatedRoute, redirect_slashes=False)
+
+
+def _only_gate(route: APIRoute) -> Gate:
+    gates = [inner.call for inner in route.dependant.dependencies if isinstance(inner.call, Gate)]
+    if len(gates) != 1:
+        raise TypeError(f"{route.path}: {route.name} needs one of the gates of beamctl.api.access, has {len(gates)}")
+    return gates[0]
