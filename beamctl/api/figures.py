@@ -70,7 +70,9 @@ class FiguresBook:
         missing = [run for run in runs if run.id not in found]
         new = [run.id for run in missing if run.id not in begun]
         read = {**dict.fromkeys(new, RunFigures()), **begun}
-        read = self._continued(self._continued(read, new, 0), list(begun), min((f.upto for f in begun.values()), default=0))
+        read = self._continued(
+            self._continued(read, new, 0), list(begun), min((f.upto for f in begun.values()), default=0)
+        )
         with self._lock:
             for run in missing:
                 self._remember(run, read[run.id])

@@ -2,11 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
+from beamctl.api.control_watch import ControlWatch
+from beamctl.api.figures import FiguresBook
+from beamctl.api.live_book import LiveBook
+from beamctl.api.metrics import Metrics
 from beamctl.api.ports import Machines
 from beamctl.api.principal import Principal
+from beamctl.api.stream.hub import Hub
+from beamctl.api.stream.watcher import Watcher
 from beamctl.store.open import Store
 
 Identify = Callable[[Request], Principal | None]
@@ -34,15 +41,44 @@ class ServiceOptions:
 
 @dataclass
 class Service:
-    """The service: store, machines, options, and how people are recognised."""
+    """The service: store, machines, options, how people are recognised, and what is remembered for all of them.
+
+    Attributes:
+        live: what the machines read.
+        control: whether a control process is there.
+        figures: of runs.
+        hub, watcher: who listens to events, and who finds them.
+    """
 
     store: Store
     machines: Machines
     options: ServiceOptions = field(default_factory=ServiceOptions)
     identify: Identify = nobody
+    live: LiveBook = field(init=False)
+    control: ControlWatch = field(init=False)
+    figures: FiguresBook = field(init=False)
+    hub: Hub = field(init=False)
+    watcher: Watcher = field(init=False)
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.live = LiveBook(self.store)
+        self.control = ControlWatch(self.store, self.live)
+        self.figures = FiguresBook(self.store)
+        self.hub = Hub()
+        self.watcher = Watcher(self.store, self.live, self.control, self.hub)
+        self.metrics = Metrics(self.store, self.live, self.control, self.hub)
 
 
 def service_of(request: Request) -> Service:
     """The service that a request belongs to."""
     found: Service = request.app.state.service
     return found
+
+
+async def _service(request: Request) -> Service:
+    return service_of(request)
+
+
+Served = Annotated[Service, Depends(_service)]
+"""the service, for routes"""
