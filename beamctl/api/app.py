@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
 from beamctl.api.faults import HANDLERS
@@ -14,34 +15,24 @@ from beamctl.api.middleware.headers import SecurityHeaders
 from beamctl.api.middleware.hosts import Hosts
 from beamctl.api.middleware.unexpected import Unexpected
 from beamctl.api.options import ServiceOptions
-from beamctl.api.routers import audit, console, docs, keys, oidc, session, users
+from beamctl.api.routers.all import ROUTERS
 from beamctl.api.routing import GatedRoute
 from beamctl.api.service import Service
 from beamctl.api.version import API_VERSION
-
-ROUTERS: list[APIRouter] = [
-    session.router,
-    oidc.router,
-    users.router,
-    keys.router,
-    audit.router,
-    docs.router,
-    console.router,
-]
-"""one per resource"""
 
 
 def create_app(service: Service) -> FastAPI:
     """Put the service together.
 
     Args:
-        service: what the routes work with; what it has opened is closed when the application ends.
+        service: what the routes work with; it starts and stops with the application.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
         yield
-        service.close()
+        await run_in_threadpool(service.stop)
 
     app = FastAPI(
         title="beamctl",

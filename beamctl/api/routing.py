@@ -53,7 +53,7 @@ def resource(tag: str) -> APIRouter:
 async def _identify(request: Request, gate: Gate) -> None:
     """Find out who asks, and whether they may; who may not is written down."""
     service = service_of(request)
-    request.state.principal = principal = await run_in_threadpool(service.recognise, request)
+    request.state.principal = principal = await run_in_threadpool(service.identify, request)
     try:
         gate.check(principal)
     except ProblemError as error:

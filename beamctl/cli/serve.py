@@ -74,7 +74,8 @@ def _serve(d: Deployment, settings: Settings, store: Store, *, demo: bool) -> No
     place, options = binding(settings), service_options(settings)
     if demo and (not is_loopback(settings.http_interface) or settings.http_proxy):
         raise ServingError("--demo lets anybody in who can reach the service: it is for loopback, without a proxy")
-    with closing(listening(place)) as sock, closing(Service(store, machines(d, store), options)) as service:
+    with closing(listening(place)) as sock:
+        service = Service(store, machines(d, store), options)
         passwords = service.authentication.passwords
         password = first_admin(store, passwords)
         if password is not None:

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 
 from beamctl.api.access import Admin
 from beamctl.api.routing import resource
 from beamctl.api.schemas.base import LARGEST_ID
 from beamctl.api.schemas.events import Refusal, Refusals
-from beamctl.api.service import Service, service_of
+from beamctl.api.service import Served
 
 router = resource("audit")
 
@@ -16,7 +16,7 @@ router = resource("audit")
 @router.get("/api/v1/audit/refusals")
 def list_refusals(
     who: Admin,
-    service: Annotated[Service, Depends(service_of)],
+    service: Served,
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Refusals:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import Depends, Path, Response
+from fastapi import Path, Response
 
 from beamctl.api.access import Viewer
 from beamctl.api.auth.tokens import KEY, SHOWN, new_token, token_hash
@@ -11,25 +11,24 @@ from beamctl.api.problem import ProblemError
 from beamctl.api.routing import resource
 from beamctl.api.schemas.accounts import Key, Keys, NewKey
 from beamctl.api.schemas.base import LARGEST_ID
-from beamctl.api.service import Service, service_of
+from beamctl.api.service import Served
 from beamctl.errors import StoreConflictError
 from beamctl.store.events import now
 from beamctl.store.keys import Key as StoredKey
 from beamctl.store.states import Role
 
 router = resource("keys")
-Its = Annotated[Service, Depends(service_of)]
 
 
 @router.get("/api/v1/keys")
-def list_keys(who: Viewer, service: Its) -> Keys:
+def list_keys(who: Viewer, service: Served) -> Keys:
     """One's own API keys; everybody's for an admin."""
     owner = None if who.role is Role.ADMIN else who.name
     return Keys(keys=[_told(key) for key in service.store.keys.list(owner)])
 
 
 @router.post("/api/v1/keys", status_code=201)
-def create_key(asked: NewKey, who: Viewer, response: Response, service: Its) -> Key:
+def create_key(asked: NewKey, who: Viewer, response: Response, service: Served) -> Key:
     """Make an API key for oneself; the answer is the only one that holds the secret.
 
     Its role is at most one's own, and falls with it. A key cannot make keys: nobody who finds one can make it last.
@@ -49,7 +48,7 @@ def create_key(asked: NewKey, who: Viewer, response: Response, service: Its) -> 
 
 
 @router.delete("/api/v1/keys/{key}", status_code=204)
-def revoke_key(key: Annotated[int, Path(ge=1, le=LARGEST_ID)], who: Viewer, service: Its) -> None:
+def revoke_key(key: Annotated[int, Path(ge=1, le=LARGEST_ID)], who: Viewer, service: Served) -> None:
     """Revoke one of one's own API keys, or anybody's as an admin; it is refused from now on."""
     try:
         found = service.store.keys.get(key)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -10,19 +10,18 @@ from beamctl.api.access import PUBLIC
 from beamctl.api.auth.oidc.trip import COOKIE, PATH
 from beamctl.api.problem import ProblemError
 from beamctl.api.routing import resource
-from beamctl.api.service import Service, service_of
+from beamctl.api.service import Served, Service
 
 if TYPE_CHECKING:
     from beamctl.api.auth.oidc.login import OidcLogin
 
 router = resource("session")
-Its = Annotated[Service, Depends(service_of)]
 Text = Annotated[str, Query(max_length=4000)]
 _ANSWERS: dict[int | str, dict[str, Any]] = {302: {"description": "On to the next page"}, 401: {}, 403: {}, 404: {}, 501: {}}
 
 
 @router.get(PATH, dependencies=[PUBLIC], status_code=302, response_class=RedirectResponse, responses=_ANSWERS)
-async def begin_oidc(service: Its) -> RedirectResponse:
+async def begin_oidc(service: Served) -> RedirectResponse:
     """Go to the identity provider to log in."""
     trip, url = await _login(service).begin()
     answer = RedirectResponse(url, 302)
@@ -34,7 +33,7 @@ async def begin_oidc(service: Its) -> RedirectResponse:
     f"{PATH}/callback", dependencies=[PUBLIC], status_code=302, response_class=RedirectResponse, responses=_ANSWERS
 )
 async def finish_oidc(
-    request: Request, service: Its, state: Text = "", code: Text = "", error: Text = ""
+    request: Request, service: Served, state: Text = "", code: Text = "", error: Text = ""
 ) -> RedirectResponse:
     """Come back from the identity provider, logged in; an account is made at the first login."""
     user = await _login(service).finish(request.cookies.get(COOKIE, ""), state, code, error)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Request, Response
 
 from beamctl.api.access import PUBLIC, LoggedIn
 from beamctl.api.auth.csrf import check_origin
@@ -11,14 +11,13 @@ from beamctl.api.principal import Principal
 from beamctl.api.problem import ProblemError
 from beamctl.api.routing import resource
 from beamctl.api.schemas.accounts import ChangePassword, LogIn, Session, SignInWays
-from beamctl.api.service import Service, service_of
+from beamctl.api.service import Served, Service
 
 router = resource("session")
-Its = Annotated[Service, Depends(service_of)]
 
 
 @router.get("/api/v1/session/ways", dependencies=[PUBLIC])
-async def get_sign_in_ways(service: Its) -> SignInWays:
+async def get_sign_in_ways(service: Served) -> SignInWays:
     """How people can log in here."""
     demo, oidc = service.options.demo_user, service.options.oidc
     return SignInWays(
@@ -29,7 +28,7 @@ async def get_sign_in_ways(service: Its) -> SignInWays:
 
 
 @router.post("/api/v1/session", dependencies=[PUBLIC], status_code=201)
-async def log_in(asked: LogIn, request: Request, response: Response, service: Its) -> Session:
+async def log_in(asked: LogIn, request: Request, response: Response, service: Served) -> Session:
     """Log in by name and password; a session that the browser had before is ended."""
     check_origin(request)
     authentication = service.authentication
@@ -48,7 +47,7 @@ async def get_session(who: LoggedIn) -> Session:
 
 
 @router.delete("/api/v1/session", status_code=204)
-def log_out(who: LoggedIn, response: Response, service: Its) -> None:
+def log_out(who: LoggedIn, response: Response, service: Served) -> None:
     """Log out: the session cannot be used any more, from anywhere."""
     _need_session(who, "log out")
     service.store.sessions.end(who.credential)
@@ -56,7 +55,7 @@ def log_out(who: LoggedIn, response: Response, service: Its) -> None:
 
 
 @router.put("/api/v1/session/password")
-async def change_password(asked: ChangePassword, who: LoggedIn, request: Request, service: Its) -> Session:
+async def change_password(asked: ChangePassword, who: LoggedIn, request: Request, service: Served) -> Session:
     """Change one's own password; every other session of the account is ended."""
     _need_session(who, "change the password")
     old, new = asked.old.get_secret_value(), asked.new.get_secret_value()

@@ -2,31 +2,30 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Response
+from fastapi import Path, Response
 
 from beamctl.api.access import Admin
 from beamctl.api.problem import ProblemError
 from beamctl.api.routing import resource
 from beamctl.api.schemas.accounts import ChangeUser, NewUser, User, Users
 from beamctl.api.schemas.base import AccountName
-from beamctl.api.service import Service, service_of
+from beamctl.api.service import Served, Service
 from beamctl.api.versions import IfMatch, check_version, etag
 from beamctl.store.states import Role
 from beamctl.store.users import User as Account
 
 router = resource("users")
-Its = Annotated[Service, Depends(service_of)]
 Name = Annotated[AccountName, Path(description="Name of the account.")]
 
 
 @router.get("/api/v1/users")
-def list_users(who: Admin, service: Its) -> Users:
+def list_users(who: Admin, service: Served) -> Users:
     """All accounts."""
     return Users(users=[_told(account) for account in service.store.users.list()])
 
 
 @router.post("/api/v1/users", status_code=201)
-def create_user(asked: NewUser, who: Admin, response: Response, service: Its) -> User:
+def create_user(asked: NewUser, who: Admin, response: Response, service: Served) -> User:
     """Make an account; its password has to be changed at the first login."""
     hashed = service.authentication.passwords.hash_now(asked.password.get_secret_value()) if asked.password else None
     account = service.store.users.create(
@@ -37,14 +36,14 @@ def create_user(asked: NewUser, who: Admin, response: Response, service: Its) ->
 
 
 @router.get("/api/v1/users/{name}")
-def get_user(name: Name, who: Admin, response: Response, service: Its) -> User:
+def get_user(name: Name, who: Admin, response: Response, service: Served) -> User:
     """One account, with its version as ETag."""
     return _with_tag(_found(service, name), response)
 
 
 @router.patch("/api/v1/users/{name}")
 def change_user(
-    name: Name, asked: ChangeUser, who: Admin, response: Response, service: Its, if_match: IfMatch = None
+    name: Name, asked: ChangeUser, who: Admin, response: Response, service: Served, if_match: IfMatch = None
 ) -> User:
     """Change role, password, or whether it is enabled; takes effect at once, also for its sessions and keys.
 
@@ -69,7 +68,7 @@ def change_user(
 
 
 @router.delete("/api/v1/users/{name}", status_code=204)
-def remove_user(name: Name, who: Admin, service: Its, if_match: IfMatch = None) -> None:
+def remove_user(name: Name, who: Admin, service: Served, if_match: IfMatch = None) -> None:
     """Remove an account with its sessions and keys; what it did stays in the record. Never the last enabled admin."""
     account = _found(service, name)
     check_version(if_match, account.version, f"account {name}")
