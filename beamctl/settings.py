@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-
 Words = Annotated[tuple[str, ...], NoDecode]
 """in the environment separated by commas"""
 

@@ -82,9 +82,7 @@ def listening(binding: Binding) -> socket.socket:
     return found
 
 
-def server_of(
-    app: FastAPI, binding: Binding, on_ready: Callable[[], None], on_end: Callable[[], None]
-) -> Server:
+def server_of(app: FastAPI, binding: Binding, on_ready: Callable[[], None], on_end: Callable[[], None]) -> Server:
     """A server for an application.
 
     Args:

@@ -87,7 +87,7 @@ class Pages:
         wanted["request"] = request
         conditions = [getattr(RunRow, name) == value for name, value in wanted.items() if value is not None]
         if kind is not None:
-            conditions.append(_KIND == kind)
+            conditions.append(kind == _KIND)
         if before is not None:
             conditions.append(RunRow.id < before)
         query = _LISTED.where(*conditions).order_by(RunRow.id.desc()).limit(limit)

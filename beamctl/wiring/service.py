@@ -2,7 +2,6 @@
 
 import ipaddress
 import socket
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from beamctl.api.options import Addresses, OidcOptions, ProxyOptions, ServiceOptions
@@ -94,7 +93,8 @@ def _oidc(settings: Settings) -> OidcOptions | None:
     return OidcOptions(
         issuer=settings.oidc_issuer,
         client_id=settings.oidc_client_id,
-        client_secret=_client_secret(settings.oidc_client_secret_file) or settings.oidc_client_secret.get_secret_value(),
+        client_secret=_client_secret(settings.oidc_client_secret_file)
+        or settings.oidc_client_secret.get_secret_value(),
         public_url=settings.http_public_url,
         label=settings.oidc_label,
         name_claim=settings.oidc_name_claim,
@@ -103,9 +103,10 @@ def _oidc(settings: Settings) -> OidcOptions | None:
     )
 
 
-def _client_secret(file: Path | None) -> str:
+def _client_secret(settings: Settings) -> str:
+    file = settings.oidc_client_secret_file
     if file is None:
-        return ""
+        return settings.oidc_client_secret.get_secret_value()
     try:
         return file.read_text(encoding="utf-8").strip()
     except OSError as error:

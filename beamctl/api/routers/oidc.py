@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 router = resource("session")
 Text = Annotated[str, Query(max_length=4000)]
-_ANSWERS: dict[int | str, dict[str, Any]] = {302: {"description": "On to the next page"}, 401: {}, 403: {}, 404: {}, 501: {}}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    302: {"description": "On to the next page"},
+    401: {},
+    403: {},
+    404: {},
+    501: {},
+}
 
 
 @router.get(PATH, dependencies=[PUBLIC], status_code=302, response_class=RedirectResponse, responses=_ANSWERS)

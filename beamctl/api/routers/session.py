@@ -1,7 +1,5 @@
 """Logging in and out, and who one is."""
 
-from typing import Annotated
-
 from fastapi import Request, Response
 
 from beamctl.api.access import PUBLIC, LoggedIn
