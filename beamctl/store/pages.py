@@ -166,7 +166,8 @@ class Pages:
         """A part of a payload, as text where it is no number."""
         if self._database.is_sqlite:
             return func.json_extract(EventRow.payload, f"$.{name}")
-        return cast(EventRow.payload, JSONB)[name].astext
+        found: ColumnElement[Any] = cast(EventRow.payload, JSONB)[name].astext
+        return found
 
 
 def _selected() -> Select[Any]:

@@ -93,8 +93,7 @@ def _oidc(settings: Settings) -> OidcOptions | None:
     return OidcOptions(
         issuer=settings.oidc_issuer,
         client_id=settings.oidc_client_id,
-        client_secret=_client_secret(settings.oidc_client_secret_file)
-        or settings.oidc_client_secret.get_secret_value(),
+        client_secret=_client_secret(settings),
         public_url=settings.http_public_url,
         label=settings.oidc_label,
         name_claim=settings.oidc_name_claim,
