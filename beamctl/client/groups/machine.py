@@ -8,7 +8,7 @@ from beamctl.api.schemas.machine import Live, MachineOverview, SectionDetail, Ta
 from beamctl.api.schemas.preflight import PreflightResult, Preflights
 from beamctl.api.schemas.runs import Request
 from beamctl.client.calls import ask, tell, told
-from beamctl.client.groups.runs import IfDown
+from beamctl.client.groups.runs import IfDown, request_once
 from beamctl.client.work import Call, Group, W, Work
 
 
@@ -76,8 +76,9 @@ class PreflightCalls(Group[W]):
         return ask(self._access, f"/preflight/{quote(section, safe='')}", PreflightResult)
 
     @Call
-    def start(self, section: str, *, if_control_down: IfDown = "wait", note: str = "") -> Work[Request]:
-        """Ask for one: every corrector is kicked a little, and restored."""
+    def start(
+        self, section: str, *, if_control_down: IfDown = "wait", note: str = "", key: str | None = None
+    ) -> Work[Request]:
+        """Ask for one: every corrector is kicked a little, and restored; ``key`` as in :meth:`RunCalls.start`."""
         body = {"if_control_down": if_control_down, "note": note}
-        path = f"/preflight/{quote(section, safe='')}"
-        return told((yield from tell(self._access, "POST", path, body)), Request)
+        return request_once(self._access, f"/preflight/{quote(section, safe='')}", body, key)

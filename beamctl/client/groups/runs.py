@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from beamctl.api.schemas.events import Event, Tick
 from beamctl.api.schemas.runs import Commanded, Puts, Request, Run, Runs, Setpoints, Steps
+from beamctl.client.access import Access
 from beamctl.client.calls import API, answered, ask, tell, told
 from beamctl.client.run_watch import RunWatch
 from beamctl.client.work import Call, Group, Item, Outgoing, Stream, Streamed, W, Work
@@ -13,6 +14,12 @@ from beamctl.store.states import RunState, Verb
 
 IfDown = Literal["wait", "refuse"]
 PATIENCE_S = 60.0
+
+
+def request_once(access: Access, path: str, body: Mapping[str, Any], key: str | None) -> Work[Request]:
+    """Ask for something that takes a while; the service knows it again by its key when it is sent again."""
+    headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+    return told((yield from tell(access, "POST", path, body, headers=headers, is_repeatable=True)), Request)
 
 
 class RunCalls(Group[W]):
@@ -54,9 +61,7 @@ class RunCalls(Group[W]):
             "step_percent": step_percent, "seed": seed, "preflight": preflight, "dry_run": dry_run, "review": review,
             "approval": approval, "if_control_down": if_control_down, "note": note,
         }  # fmt: skip
-        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
-        answer = yield from tell(self._access, "POST", "/runs", body, headers=headers, is_repeatable=True)
-        return told(answer, Request)
+        return request_once(self._access, "/runs", body, key)
 
     @Call
     def list(
@@ -170,10 +175,11 @@ class RunCalls(Group[W]):
         review: bool = False,
         if_control_down: IfDown = "wait",
         note: str = "",
+        key: str | None = None,
     ) -> Work[Request]:
-        """Ask for a run that goes to what this one has found, or to its best setting."""
+        """Ask for a run that goes to what this one has found, or to its best setting; ``key`` as in :meth:`start`."""
         body = {"of": of, "review": review, "if_control_down": if_control_down, "note": note}
-        return told((yield from tell(self._access, "POST", f"/runs/{run}/snapshot", body)), Request)
+        return request_once(self._access, f"/runs/{run}/snapshot", body, key)
 
     @Streamed
     def follow(self, run: int, *, patience_s: float = PATIENCE_S) -> Stream[Event]:
