@@ -77,7 +77,7 @@ def new_run(
         UnknownNameError, IncompatibleAgentError, StoreConflictError, SetpointLimitError: it cannot be built.
     """
     kit = deployment.kit(task)
-    _check_enabled(store, kit, choice)
+    check_enabled(store, kit, choice)
     proposer = course_of(store, kit, choice)[1].proposer
     name, _, digest = proposer.partition("@")
     return NewRun(
@@ -91,7 +91,7 @@ def new_run(
     )
 
 
-def _check_enabled(store: Store, kit: TaskKit, choice: Choice) -> None:
+def check_enabled(store: Store, kit: TaskKit, choice: Choice) -> None:
     """An agent that somebody has switched off proposes nothing.
 
     Raises:
