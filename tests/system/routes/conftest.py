@@ -85,7 +85,7 @@ class Site:
         self.service = Service(store, PlainMachines(deployment))
         self.app = create_app(self.service)
         self._clients: list[httpx.Client] = []
-        self.socket = socket.socket()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sends at once
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -98,9 +98,9 @@ class Site:
             store.users.create(f"{role.value}-1", role, None, principal="tests")
         self.viewer, self.operator, self.admin = (self.as_(f"{role.value}-1") for role in Role)
 
-    def key_of(self, name: str, scope: Role = Role.ADMIN) -> str:
-        """A new API key."""
-        token = new_token(KEY)
+    def key_of(self, name: str) -> str:
+        """A new API key, as mighty as the account."""
+        token, scope = new_token(KEY), self.store.users.get(name).role
         expires = datetime.now(UTC) + timedelta(days=1)
         self.store.keys.create(token_hash(token), token[:12], name, "tests", scope, expires, name)
         return token
@@ -169,39 +169,50 @@ class Site:
         }  # fmt: skip
         self.store.live.publish({section: payload})
 
-    def close(self) -> None:
-        for client in self._clients:
-            client.close()
+    def shut(self) -> None:
+        """End the service; safe to call twice."""
         self.service.watcher.close_streams()
         self.server.should_exit = True
         self._thread.join()
+
+    def close(self) -> None:
+        """End everything."""
+        for client in self._clients:
+            client.close()
+        self.shut()
         self.socket.close()
 
 
 @contextmanager
-def _site(folder) -> Iterator[Site]:
+def open_site(folder) -> Iterator[Site]:
+    """A service over a new store."""
     url = f"sqlite:///{folder}/beamctl.db"
     with open_store(url) as store:
         site = Site(store, Deployment(Settings(store=url)))
-        yield site
-        site.close()
+        try:
+            yield site
+        finally:
+            site.close()
 
 
 @pytest.fixture(scope="session")
 def quiet(tmp_path_factory) -> Iterator[Site]:
     """A service without any control process."""
-    with _site(tmp_path_factory.mktemp("quiet")) as site:
+    with open_site(tmp_path_factory.mktemp("quiet")) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Iterator[Site]:
     """A service beside a control process; whoever begins a run ends it."""
-    with _site(tmp_path_factory.mktemp("site")) as one:
+    with open_site(tmp_path_factory.mktemp("site")) as one:
         control = Control(one.store, one.deployment)
         one.control = control
-        yield one
-        control.stop()
+        one.wait_for(lambda: one.service.control.is_alive)
+        try:
+            yield one
+        finally:
+            control.stop()
 
 
 @pytest.fixture(scope="session")

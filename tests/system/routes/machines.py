@@ -61,7 +61,7 @@ class PlainMachines:
             raise UnknownNameError("section", section, self.checked_sections)
 
     def agents(self):
-        return [AgentSummary(**self._agent(name)) for name in (f.name for f in self._d.registry.list())]
+        return [AgentSummary(**self._agent(name)) for name in (f.id for f in self._d.registry.list())]
 
     def agent(self, name):
         more = {"manifest": {}, "evaluation": [], "has_envelope": False, "is_verified": True, "verification": ""}
