@@ -22,6 +22,11 @@
     ├── NoValidReadingError          no BPM is usable
     ├── RunError
     │   └── RunAbortedError          a person or a signal ended the run
+    ├── ServiceError                 the service has refused something, or cannot be asked; carries code, status, faults
+    │   ├── ServiceUnreachableError  no answer, for longer than patience lasts; what was asked may have been done
+    │   ├── NotLoggedInError         no login, no key, or one that has ended
+    │   ├── NotAllowedError          a role that is too low
+    │   └── ConflictError            not in its present state, or somebody has changed it meanwhile
     ├── ServingError                 PVs of our own cannot be served
     │   └── PortInUseError           no port to serve them at
     └── StoreError                   what was to be written down is not, or what was written cannot be read
@@ -30,6 +35,7 @@
         ├── StoreBusyError           somebody else is writing for too long
         ├── StoreDamagedError        not a store, or not the store that was written
         ├── StoreConflictError       a row is not in the state for this; reused idempotency key, ended run ...
+        │   └── StaleVersionError    somebody has changed it since it was looked at
         ├── LeaseHeldError           somebody else has the section, or is the control process
         └── LeaseLostError           somebody else has it now: write nothing more
 
@@ -158,6 +164,40 @@ class RunAbortedError(RunError):
     """A person or a signal ended the run; the snapshot is being restored."""
 
 
+class ServiceError(BeamControlError):
+    """Something between a client and the service failed.
+
+    Args:
+        detail: what happened, with numbers, and what can be done.
+        code: stable word for programs; those of the service are in :data:`beamctl.api.problem.CODES`.
+        status: of HTTP, 0 where there was no answer.
+        faults: of the fields, each one line ``field: what is wrong``.
+    """
+
+    def __init__(self, detail: str, *, code: str, status: int = 0, faults: Iterable[str] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
+        self.status = status
+        self.faults = tuple(faults)
+
+
+class ServiceUnreachableError(ServiceError):
+    """A service that gives no answer."""
+
+
+class NotLoggedInError(ServiceError):
+    """A request without a login that holds."""
+
+
+class NotAllowedError(ServiceError):
+    """A request that needs a higher role."""
+
+
+class ConflictError(ServiceError):
+    """Something that is not in a state, or not in the version, which allows this."""
+
+
 class ServingError(BeamControlError):
     """A Channel Access server that does not serve."""
 
@@ -188,6 +228,19 @@ class StoreDamagedError(StoreError):
 
 class StoreConflictError(StoreError):
     """A row that is not in a state which allows this."""
+
+
+class StaleVersionError(StoreConflictError):
+    """A row that somebody has changed since it was looked at.
+
+    Args:
+        what: the row, for people, for example ``"user anna"``.
+        seen: version that was looked at.
+        found: version that it has now; 0: it was never written.
+    """
+
+    def __init__(self, what: str, seen: int, found: int) -> None:
+        super().__init__(f"{what} was changed meanwhile: version {found} now, {seen} when seen; look again")
 
 
 class LeaseHeldError(StoreError):

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,12 @@ def canonical(value: object) -> str:
     event must not be lost because of the very reading that it tells of. NumPy arrays become lists, data classes
     become objects, and what is none of these becomes its ``str``.
     """
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(_plain(value, _as_word), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def browser_json(value: object) -> str:
+    """As :func:`canonical`, for browsers: NaN and infinities become null."""
+    return json.dumps(_plain(value, _as_null), separators=(",", ":"), allow_nan=False)
 
 
 def utc_text(time: datetime) -> str:
@@ -23,7 +28,15 @@ def utc_text(time: datetime) -> str:
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
-def _plain(value: Any) -> Any:
+def _as_word(value: float) -> str:
+    return json.dumps(value)
+
+
+def _as_null(value: float) -> None:
+    return None
+
+
+def _plain(value: Any, odd: Callable[[float], Any]) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -31,15 +44,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else str(json.dumps(float(value)))
+        return float(value) if math.isfinite(value) else odd(float(value))
     if isinstance(value, datetime):
         return utc_text(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, odd) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [_plain(item, odd) for item in value]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return _plain(value.tolist(), odd)
     if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
+        return _plain(asdict(value), odd)
     return str(value)

@@ -1,6 +1,8 @@
 """What happened, in order, never changed."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -84,6 +86,14 @@ def append_event(
     )
     connection.execute(update(ChainRow).values(seq=seq, hash=digest))
     return Event(seq, run, kind, json.loads(text), principal, time, last.hash, digest)
+
+
+@contextmanager
+def recording(database: Database) -> Iterator[Connection]:
+    """A transaction that comes after all others that append events: what it reads of them stays true until it ends."""
+    with database.write() as connection:
+        chain_end(connection, for_update=True)
+        yield connection
 
 
 def now() -> datetime:

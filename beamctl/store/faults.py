@@ -32,6 +32,7 @@ _POSTGRESQL: dict[str, tuple[type[StoreError], str]] = {
     "25006": (StoreWriteError, "the database is read-only, nothing was written"),
     "42501": (StoreWriteError, "this user may not do that, nothing was written"),
     "55P03": (StoreBusyError, "another process is writing for too long"),
+    "57014": (StoreBusyError, "the server takes too long"),
     "40P01": (StoreBusyError, "two writers waited for each other"),
     "XX001": (StoreDamagedError, "the database is damaged"),
     "XX002": (StoreDamagedError, "the database is damaged"),

@@ -12,12 +12,17 @@ from beamctl.store.database import Database, server_setting
 from beamctl.store.events import Events
 from beamctl.store.faults import translated
 from beamctl.store.journal import Journal
+from beamctl.store.keys import Keys
 from beamctl.store.leases import Leases
+from beamctl.store.live import Live
 from beamctl.store.pages import Pages
 from beamctl.store.requests import Requests
 from beamctl.store.runs import Runs
 from beamctl.store.samples import Samples
 from beamctl.store.schema import REVISIONS, VERSION_TABLE, Base, ChainRow
+from beamctl.store.sessions import Sessions
+from beamctl.store.switches import Switches
+from beamctl.store.users import Users
 from beamctl.store.watch import Watch
 
 NEEDED_MB = 200
@@ -47,6 +52,11 @@ class Store:
         self.samples = Samples(database)
         self.leases = Leases(database)
         self.audit = Audit(database)
+        self.users = Users(database)
+        self.sessions = Sessions(database)
+        self.keys = Keys(database)
+        self.switches = Switches(database)
+        self.live = Live(database)
         self.pages = Pages(database)
 
     def __enter__(self) -> "Store":
@@ -72,6 +82,7 @@ class Store:
 
     def close(self) -> None:
         """Give all connections back; leases and watches are their owners' to close."""
+        self.live.close()
         self.database.close()
 
 

@@ -87,7 +87,7 @@ class Pages:
         wanted["request"] = request
         conditions = [getattr(RunRow, name) == value for name, value in wanted.items() if value is not None]
         if kind is not None:
-            conditions.append(_KIND == kind)
+            conditions.append(kind == _KIND)
         if before is not None:
             conditions.append(RunRow.id < before)
         query = _LISTED.where(*conditions).order_by(RunRow.id.desc()).limit(limit)
@@ -166,7 +166,8 @@ class Pages:
         """A part of a payload, as text where it is no number."""
         if self._database.is_sqlite:
             return func.json_extract(EventRow.payload, f"$.{name}")
-        return cast(EventRow.payload, JSONB)[name].astext
+        found: ColumnElement[Any] = cast(EventRow.payload, JSONB)[name].astext
+        return found
 
 
 def _selected() -> Select[Any]:

@@ -24,6 +24,7 @@ class NewRequest:
         target, budgets: as JSON has it.
         dry_run: propose only, write nothing.
         needs_approval: a person looks at every step before it is written.
+        note: for the record, one line.
     """
 
     task: str
@@ -36,6 +37,7 @@ class NewRequest:
     budgets: Any = None
     dry_run: bool = False
     needs_approval: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, insert, select, update
 from beamctl.errors import StoreConflictError
 from beamctl.store.database import Database
 from beamctl.store.events import SERVICE, append_event, now
+from beamctl.store.kinds import kind_column, kind_of
 from beamctl.store.leases import Lease, check_run, check_section
-from beamctl.store.schema import RunRow
-from beamctl.store.states import RunState
+from beamctl.store.schema import RequestRow, RunRow
+from beamctl.store.states import RunKind, RunState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +130,16 @@ class Runs:
         task: str | None = None,
         state: RunState | None = None,
         request: int | None = None,
+        principal: str | None = None,
+        kind: RunKind | None = None,
         before: int | None = None,
         limit: int = 100,
     ) -> list[Run]:
         """The latest first; with ``id < before`` for the next page."""
-        wanted = {"section": section, "task": task, "state": state, "request": request}
+        wanted = {"section": section, "task": task, "state": state, "request": request, "principal": principal}
         query = select(RunRow).order_by(RunRow.id.desc()).limit(limit)
+        if kind is not None:
+            query = query.outerjoin(RequestRow, RequestRow.id == RunRow.request).where(kind_column == kind.value)
         for name, value in wanted.items():
             if value is not None:
                 query = query.where(getattr(RunRow, name) == value)
@@ -142,6 +147,13 @@ class Runs:
             query = query.where(RunRow.id < before)
         with self._database.read() as connection:
             return [Run(**row._mapping) for row in connection.execute(query)]
+
+    def kind(self, run: Run) -> RunKind:
+        """What a run is for; one look at the request that it answers."""
+        with self._database.read() as connection:
+            query = select(RequestRow.algorithm, RequestRow.dry_run).where(RequestRow.id == run.request)
+            asked = connection.execute(query).one_or_none()
+        return kind_of(run.agent, run.outcome, *(asked or ("", False)))
 
     def _change(self, lease: Lease, run: int, kind: str, values: dict[str, Any], principal: str, **more: object) -> Run:
         """Change a run that has not ended, with its event."""

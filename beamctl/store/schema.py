@@ -1,7 +1,8 @@
 """The tables as they are now; how they came about is in ``migrations``.
 
-Rows are never deleted. ``events`` and ``refusals`` are append-only, and an intent is settled once: triggers of the
-database refuse everything else, also from a database shell.
+Rows of the record are never deleted. ``events`` and ``refusals`` are append-only, and an intent is settled once:
+triggers of the database refuse everything else, also from a database shell. Accounts, sessions, keys and switches are
+changed and deleted; what became of them is in the events.
 """
 
 from datetime import datetime
@@ -12,11 +13,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from beamctl.engine.base import Outcome
 from beamctl.store.columns import CanonicalJson, ExactFloat, Utc, words
-from beamctl.store.states import RequestState, RunState, Verb
+from beamctl.store.states import RequestState, Role, RunState, Verb
 
-REVISIONS = ("r0001",)
+REVISIONS = ("r0001", "r0002")
 """every revision that this version knows, the oldest first; the last one is what the tables below describe"""
 VERSION_TABLE = "beamctl_schema"
+LIVE_TABLE = "live"
+"""readings, on PostgreSQL only and no part of the record: see :mod:`beamctl.store.live`"""
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -40,6 +43,7 @@ class Base(DeclarativeBase):
         Any: CanonicalJson,
         Outcome: words(Outcome),
         RequestState: words(RequestState),
+        Role: words(Role),
         RunState: words(RunState),
         Verb: words(Verb),
     }
@@ -60,6 +64,7 @@ class RequestRow(Base):
     budgets: Mapped[Any | None]
     dry_run: Mapped[bool]
     needs_approval: Mapped[bool]
+    note: Mapped[str] = mapped_column(server_default="")
     idempotency_key: Mapped[str] = mapped_column(String(200), unique=True)
     principal: Mapped[str]
     state: Mapped[RequestState] = mapped_column(index=True)
@@ -196,3 +201,63 @@ class LeaseRow(Base):
     owner: Mapped[str]
     token: Mapped[int]
     heartbeat: Mapped[datetime]
+
+
+class UserRow(Base):
+    """Somebody, or some program, that may log in."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    role: Mapped[Role]
+    enabled: Mapped[bool]
+    password_hash: Mapped[str | None]
+    must_change: Mapped[bool]
+    created: Mapped[datetime]
+    last_login: Mapped[datetime | None]
+    version: Mapped[int]
+
+
+class SessionRow(Base):
+    """A login that has not ended."""
+
+    __tablename__ = "sessions"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    owner: Mapped[str] = mapped_column(ForeignKey("users.name"), index=True)
+    created: Mapped[datetime]
+    expires: Mapped[datetime]
+    last_used: Mapped[datetime]
+
+
+class KeyRow(Base):
+    """A credential of a program."""
+
+    __tablename__ = "keys"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    prefix: Mapped[str]
+    owner: Mapped[str] = mapped_column(ForeignKey("users.name"), index=True)
+    label: Mapped[str]
+    scope: Mapped[Role]
+    created: Mapped[datetime]
+    expires: Mapped[datetime]
+    last_used: Mapped[datetime | None]
+    revoked: Mapped[bool]
+
+
+class SwitchRow(Base):
+    """Whether runs may use an agent; an agent without a row may be used."""
+
+    __tablename__ = "switches"
+
+    agent: Mapped[str] = mapped_column(String(200), primary_key=True)
+    enabled: Mapped[bool]
+    principal: Mapped[str]
+    time: Mapped[datetime]
+    reason: Mapped[str]
+    version: Mapped[int]

@@ -30,6 +30,18 @@ class Role(StrEnum):
         return order.index(self) >= order.index(needed)
 
 
+class RunKind(StrEnum):
+    """What a run is for; see :mod:`beamctl.store.kinds`."""
+
+    TUNE = "tune"
+    PREFLIGHT = "preflight"
+    """kicks, compares, restores"""
+    SNAPSHOT = "snapshot"
+    """goes to what an earlier run has found"""
+    ADVICE = "advice"
+    """proposes, writes nothing"""
+
+
 class Verb(StrEnum):
     """What a person can tell a run."""
 

@@ -1,11 +1,31 @@
-"""The routers of what can be tuned and of what was done."""
+"""Every router."""
 
 from fastapi import APIRouter
 
-from beamctl.api.routers import advice, agents, commands, events, files, machine, preflight, requests, runs, service
+from beamctl.api.routers import (
+    advice,
+    agents,
+    audit,
+    commands,
+    console,
+    docs,
+    events,
+    files,
+    keys,
+    machine,
+    oidc,
+    preflight,
+    requests,
+    runs,
+    service,
+    session,
+    users,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     service.router,
+    session.router,
+    oidc.router,
     machine.router,
     runs.router,
     files.router,
@@ -15,5 +35,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     preflight.router,
     agents.router,
     events.router,
+    audit.router,
+    users.router,
+    keys.router,
+    docs.router,
+    console.router,
 )
 """commands come behind everything else below a run, for a verb is any word"""
