@@ -46,7 +46,7 @@ async def stream_events(
         raise ProblemError("invalid", detail)
     cursor = await run_in_threadpool(_cursor, service, after if last_event_id is None else _number(last_event_id))
     client = Client(viewer.name, cursor, run, frozenset(live), viewer.role.covers(Role.ADMIN))
-    return EventStream(service.hub, client, service.store, asks_again(request, service.recognise))
+    return EventStream(service.hub, client, service.store, asks_again(request, service.identify))
 
 
 @router.get(f"{_ROOT}/log")

@@ -1,4 +1,4 @@
-"""The service over a real store: uvicorn on a free port, people with keys, and a control process over simulated machines."""
+"""The service over a real store: uvicorn, people with keys, and a control process over simulated machines."""
 
 import secrets
 import socket
@@ -25,7 +25,7 @@ from beamctl.store.runs import Run
 from beamctl.store.states import Role
 from beamctl.wiring.control import ControlWorkshop
 from beamctl.wiring.deployment import Deployment
-from tests.system.routes.machines import PlainMachines
+from beamctl.wiring.serve.machines import DescribedMachines
 
 PATIENCE_S = 60.0
 SECTION = "cafe2-cm1"
@@ -82,7 +82,7 @@ class Site:
     def __init__(self, store: Store, deployment: Deployment) -> None:
         self.store = store
         self.deployment = deployment
-        self.service = Service(store, PlainMachines(deployment))
+        self.service = Service(store, DescribedMachines(deployment, store))
         self.app = create_app(self.service)
         self._clients: list[httpx.Client] = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sends at once
@@ -161,7 +161,8 @@ class Site:
         detail = self.service.machines.sections[section]
         k, n = len(detail.knobs), len(detail.channels)
         payload = {
-            "unfit": [], "identity": "CAFe2 simulation", "is_simulated": True, "permit": True, "enable": True,
+            "knobs": [knob.name for knob in detail.knobs], "unfit": [],
+            "identity": "CAFe2 simulation", "is_simulated": True, "permit": True, "enable": True,
             "heartbeat_age_s": 0.1, "current_ma": 0.2, "current_severity": 0, "setpoint_a": [0.5] * k,
             "readback_a": [0.5] * k, "knob_severity": [0] * k, "values": [1.0] * n, "median": [1.0] * n,
             "noise": [0.01] * n, "valid": [True] * n, "severity": [0] * n, "channel_age_s": [0.1] * n,

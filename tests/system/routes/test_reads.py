@@ -101,7 +101,12 @@ def test_a_run(site, done, hostile):
     found = answer.json()
     assert answer.headers["etag"] == f'"{found["version"]}"'
     assert (found["state"], found["outcome"], found["is_over"], found["allowed"]) == ("accepted", "reached", True, [])
-    assert (found["kind"], found["algorithm"], found["principal"], found["note"]) == ("tune", "bls", "operator-1", hostile)
+    assert (found["kind"], found["algorithm"], found["principal"], found["note"]) == (
+        "tune",
+        "bls",
+        "operator-1",
+        hostile,
+    )
     assert found["initial"]["rms_mm"] > 0.5 > found["best"]["rms_mm"] == found["final"]["rms_mm"]
     assert 0 < found["step"] <= found["max_steps"]
     assert found["goal"] == "RMS below 0.5 mm"
@@ -190,7 +195,9 @@ def test_figures_of_what_is_over_are_read_once(site, done, monkeypatch):
     get(site.viewer, "/runs")
     asked = []
     sound = site.store.pages.figures
-    monkeypatch.setattr(site.store.pages, "figures", lambda runs, after=0: asked.append(list(runs)) or sound(runs, after))
+    monkeypatch.setattr(
+        site.store.pages, "figures", lambda runs, after=0: asked.append(list(runs)) or sound(runs, after)
+    )
     assert done["id"] in [r["id"] for r in get(site.viewer, "/runs", limit=200)["runs"]]
     assert asked == []
 
