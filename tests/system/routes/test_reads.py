@@ -88,8 +88,9 @@ def test_a_section_at_work(site, begun):
 
 def test_live(site, quiet):
     site.publish(values=[math.nan, math.inf, 1.5], current_ma=math.nan, permit=None)
-    found = get(site.viewer, f"/machine/sections/{SECTION}/live")
-    assert found["values"] == [None, None, 1.5]
+    path = f"/machine/sections/{SECTION}/live"
+    site.wait_for(lambda: get(site.viewer, path)["values"] == [None, None, 1.5])
+    found = get(site.viewer, path)
     assert (found["current_ma"], found["permit"], found["is_fresh"]) == (None, None, True)
     assert found["age_s"] < 3.0
     answer = quiet.viewer.get(f"/machine/sections/{SECTION}/live")
