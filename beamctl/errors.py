@@ -22,6 +22,11 @@
     ├── NoValidReadingError          no BPM is usable
     ├── RunError
     │   └── RunAbortedError          a person or a signal ended the run
+    ├── ServiceError                 the service has refused something, or cannot be asked; carries code, status, faults
+    │   ├── ServiceUnreachableError  no answer, for longer than patience lasts; what was asked may have been done
+    │   ├── NotLoggedInError         no login, no key, or one that has ended
+    │   ├── NotAllowedError          a role that is too low
+    │   └── ConflictError            not in its present state, or somebody has changed it meanwhile
     ├── ServingError                 PVs of our own cannot be served
     │   └── PortInUseError           no port to serve them at
     └── StoreError                   what was to be written down is not, or what was written cannot be read
@@ -157,6 +162,40 @@ class RunError(BeamControlError):
 
 class RunAbortedError(RunError):
     """A person or a signal ended the run; the snapshot is being restored."""
+
+
+class ServiceError(BeamControlError):
+    """Something between a client and the service failed.
+
+    Args:
+        detail: what happened, with numbers, and what can be done.
+        code: stable word for programs; those of the service are in :data:`beamctl.api.problem.CODES`.
+        status: of HTTP, 0 where there was no answer.
+        faults: of the fields, each one line ``field: what is wrong``.
+    """
+
+    def __init__(self, detail: str, *, code: str, status: int = 0, faults: Iterable[str] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
+        self.status = status
+        self.faults = tuple(faults)
+
+
+class ServiceUnreachableError(ServiceError):
+    """A service that gives no answer."""
+
+
+class NotLoggedInError(ServiceError):
+    """A request without a login that holds."""
+
+
+class NotAllowedError(ServiceError):
+    """A request that needs a higher role."""
+
+
+class ConflictError(ServiceError):
+    """Something that is not in a state, or not in the version, which allows this."""
 
 
 class ServingError(BeamControlError):

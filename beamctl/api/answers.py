@@ -5,10 +5,8 @@ from collections.abc import Sequence
 
 from fastapi import Response
 
-from beamctl.api.problem import ProblemError
+from beamctl.api.problem import PROBLEM_TYPE, ProblemError
 from beamctl.api.schemas.problem import FieldFault, Problem
-
-PROBLEM_TYPE = "application/problem+json"
 
 
 def problem_response(error: ProblemError, faults: Sequence[FieldFault] = ()) -> Response:

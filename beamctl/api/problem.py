@@ -2,6 +2,8 @@
 
 from http import HTTPStatus
 
+PROBLEM_TYPE = "application/problem+json"
+
 CODES: dict[str, tuple[int, str]] = {
     "bad-request": (400, "The request cannot be understood"),
     "not-logged-in": (401, "Log in first"),
@@ -12,6 +14,7 @@ CODES: dict[str, tuple[int, str]] = {
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "Not this method"),
     "not-acceptable": (406, "Cannot be delivered in that form"),
+    "too-slow": (408, "The body took too long"),
     "conflict": (409, "Not in its present state"),
     "section-busy": (409, "Somebody has the section"),
     "key-reused": (409, "The idempotency key belongs to something else"),
@@ -26,6 +29,7 @@ CODES: dict[str, tuple[int, str]] = {
     "internal": (500, "A fault of this service"),
     "control-down": (503, "No control process is running"),
     "store-unavailable": (503, "The store cannot be used"),
+    "provider-unavailable": (503, "The identity provider cannot be used"),
     "not-configured": (404, "Not configured here"),
     "missing-extra": (501, "An optional package is not installed"),
 }

@@ -8,6 +8,8 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from beamctl.api.access import Gate
+from beamctl.api.bodies import JsonRequest, has_body, has_json
+from beamctl.api.problem import ProblemError
 from beamctl.api.service import service_of
 
 
@@ -26,13 +28,15 @@ class GatedRoute(APIRoute):
         """The handler behind its gate."""
         inner = super().get_route_handler()
         gate = _only_gate(self)
+        takes_json = self.body_field is not None
 
         async def handle(request: Request) -> Response:
             request.state.principal = None
             if gate.role is not None:
-                request.state.principal = await run_in_threadpool(service_of(request).identify, request)
-                gate.check(request.state.principal)
-            return await inner(request)
+                await _identify(request, gate)
+            if takes_json and has_body(request) and not has_json(request):
+                raise ProblemError("unsupported-media-type", "send the body as Content-Type: application/json")
+            return await inner(JsonRequest(request.scope, request.receive))
 
         return handle
 
@@ -43,7 +47,20 @@ def resource(tag: str) -> APIRouter:
     Args:
         tag: in the documentation.
     """
-    return APIRouter(tags=[tag], route_class=GatedRoute, redirect_slashes=False)
+    return APIRouter(tags=[tag], route_class=GatedRoute, generate_unique_id_function=lambda route: route.name)
+
+
+async def _identify(request: Request, gate: Gate) -> None:
+    """Find out who asks, and whether they may; who may not is written down."""
+    service = service_of(request)
+    request.state.principal = principal = await run_in_threadpool(service.identify, request)
+    try:
+        gate.check(principal)
+    except ProblemError as error:
+        if principal is not None:
+            action = f"{request.method} {request.url.path}"
+            await run_in_threadpool(service.refusals.note, principal.name, action, error.detail)
+        raise
 
 
 def _only_gate(route: APIRoute) -> Gate:

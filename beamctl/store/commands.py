@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from beamctl.errors import StoreConflictError
+from beamctl.errors import StaleVersionError, StoreConflictError
 from beamctl.store.database import Database
 from beamctl.store.events import append_event, now
-from beamctl.store.schema import CommandRow, RunRow
+from beamctl.store.schema import CommandRow, EventRow, RunRow
 from beamctl.store.states import Verb
+
+DECIDING = ("state", "ended", "proposed")
+"""kinds of events that change what people decide on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +37,28 @@ class Commands:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def send(self, run: int, verb: Verb, principal: str) -> int:
+    def send(self, run: int, verb: Verb, principal: str, seen: int | None = None) -> int:
         """Tell a run something; durable when this returns.
+
+        Args:
+            run: its number.
+            verb: what.
+            principal: who.
+            seen: the newest of the DECIDING events that they know of; None: they decide whatever has happened.
 
         Returns:
             the command's id.
 
         Raises:
             StoreConflictError: there is no such run, or it has ended.
+            StaleVersionError: something has happened since.
         """
         with self._database.write() as connection:
             row = connection.execute(select(RunRow.ended).where(RunRow.id == run)).one_or_none()
             if row is None or row.ended is not None:
                 raise StoreConflictError(f"run {run} {'has ended' if row else 'does not exist'}: {verb.value} is late")
+            if seen is not None:
+                _check_seen(connection, run, seen)
             values = {"run": run, "verb": verb, "principal": principal, "created": now()}
             sent = connection.execute(insert(CommandRow).values(**values).returning(CommandRow.id)).scalar_one()
             append_event(connection, "command", {"command": sent, "verb": verb.value}, run, principal)
@@ -67,3 +79,10 @@ class Commands:
         with self._database.write() as connection:
             rows = connection.execute(statement.returning(*CommandRow.__table__.columns)).all()
         return sorted((Command(**row._mapping) for row in rows), key=lambda command: command.id)
+
+
+def _check_seen(connection: Connection, run: int, seen: int) -> None:
+    newest = select(func.max(EventRow.seq)).where(EventRow.run == run, EventRow.kind.in_(DECIDING))
+    latest = connection.execute(newest).scalar_one() or 0
+    if latest != seen:
+        raise StaleVersionError(f"run {run}", seen, latest)

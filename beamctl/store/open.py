@@ -15,6 +15,7 @@ from beamctl.store.journal import Journal
 from beamctl.store.keys import Keys
 from beamctl.store.leases import Leases
 from beamctl.store.live import Live
+from beamctl.store.pages import Pages
 from beamctl.store.requests import Requests
 from beamctl.store.runs import Runs
 from beamctl.store.samples import Samples
@@ -56,6 +57,7 @@ class Store:
         self.keys = Keys(database)
         self.switches = Switches(database)
         self.live = Live(database)
+        self.pages = Pages(database)
 
     def __enter__(self) -> "Store":
         return self

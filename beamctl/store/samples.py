@@ -1,13 +1,16 @@
 """What was read, bit by bit, as it arrived."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, insert, select
 
 from beamctl.engine.base import Reading, Severity
 from beamctl.store.database import Database
 from beamctl.store.schema import SampleRow
+
+PAGE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +40,25 @@ class Samples:
         return list(self.stream(run, step))
 
     def stream(self, run: int, step: int | None = None) -> Iterator[Sample]:
-        """As :meth:`read`, without holding them all."""
-        query = select(SampleRow).where(SampleRow.run == run).order_by(SampleRow.id)
+        """As :meth:`read`, without holding them all, nor a transaction while whoever takes them is slow."""
+        after = 0
+        while rows := self._page(run, step, after):
+            yield from map(_sample, rows)
+            after = rows[-1].id
+
+    def _page(self, run: int, step: int | None, after: int) -> Sequence[Row[Any]]:
+        query = select(SampleRow).where(SampleRow.run == run, SampleRow.id > after).order_by(SampleRow.id).limit(PAGE)
         if step is not None:
             query = query.where(SampleRow.step == step)
         with self._database.read() as connection:
-            for row in connection.execution_options(yield_per=2000).execute(query):
-                value = row.text if row.value is None else row.value
-                severity = Severity(row.severity)
-                reading = Reading(value, severity, row.status, row.stamp, row.received, row.seq, row.connected)
-                yield Sample(row.step, row.pv, reading)
+            return connection.execute(query).all()
+
+
+def _sample(row: Row[Any]) -> Sample:
+    value = row.text if row.value is None else row.value
+    severity = Severity(row.severity)
+    reading = Reading(value, severity, row.status, row.stamp, row.received, row.seq, row.connected)
+    return Sample(row.step, row.pv, reading)
 
 
 def _values(run: int, step: int, pv: str, reading: Reading) -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StrictBool, StringConstraints
 
-from beamctl.api.schemas.base import Asked, Identifier, Line, Told, Word
+from beamctl.api.schemas.base import AccountName, Asked, Identifier, Line, Told
 from beamctl.store.states import Role
 
 Password = Annotated[SecretStr, Field(min_length=10, max_length=200)]
@@ -21,7 +21,7 @@ class LogIn(Asked):
             the answer only).
     """
 
-    name: Word
+    name: AccountName
     password: Annotated[SecretStr, Field(min_length=1, max_length=200)]
     carrier: Literal["cookie", "bearer"] = "cookie"
 
@@ -70,7 +70,7 @@ class ChangePassword(Asked):
 class NewUser(Asked):
     """An account; without a password one can log in by OIDC or proxy only."""
 
-    name: Word
+    name: AccountName
     role: RoleName
     password: Password | None = None
 
@@ -84,7 +84,13 @@ class ChangeUser(Asked):
 
 
 class User(Told):
-    """An account."""
+    """An account.
+
+    Attributes:
+        has_password: it can log in by password; without, by OIDC or proxy only.
+        must_change_password: nothing else can be done before.
+        version: counts its changes; the ETag.
+    """
 
     name: str
     role: Role
@@ -93,6 +99,7 @@ class User(Told):
     must_change_password: bool
     created: datetime
     last_login: datetime | None
+    version: int
 
 
 class Users(Told):

@@ -14,7 +14,11 @@ Count = Annotated[int, Strict(), Field(ge=0, le=LARGEST_ID)]
 Finite = Annotated[FiniteFloat, Strict()]
 """a number; never NaN, infinity, ``true`` or text"""
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:+\-]*$")]
-"""name of a task, section, agent, algorithm, account"""
+"""name of a task, section, agent, algorithm"""
+AccountName = Annotated[
+    str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:+@\-]*$")
+]
+"""name of an account; may be an address as identity providers have it"""
 Line = Annotated[str, StringConstraints(max_length=500, pattern=NO_CONTROL)]
 """one line of free text"""
 

@@ -1,0 +1,23 @@
+"""What people tell a run."""
+
+from beamctl.api.access import Operator
+from beamctl.api.commands import command
+from beamctl.api.parameters import RowNumber
+from beamctl.api.routing import resource
+from beamctl.api.schemas.runs import Commanded
+from beamctl.api.service import Served
+from beamctl.api.version import PREFIX
+from beamctl.api.versions import IfMatch
+from beamctl.store.states import Verb
+
+router = resource("runs")
+
+
+@router.post(f"{PREFIX}/runs/{{run}}/{{verb}}", status_code=202)
+def command_run(run: RowNumber, verb: Verb, service: Served, operator: Operator, if_match: IfMatch = None) -> Commanded:
+    """Pause, resume, accept, abort, halt, or decide what waits for a person.
+
+    Approve, takeover, restore, leave and clear need If-Match with the ETag of the run as it was looked at; accept
+    looks at it where it is sent; abort and halt never do.
+    """
+    return command(service, run, verb, operator.name, if_match)
