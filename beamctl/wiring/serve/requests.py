@@ -78,6 +78,6 @@ def check_target(kit: TaskKit, target: float | None) -> None:
     if target is None:
         return
     if isinstance(kit, OrbitKit) and not target >= SMALLEST_MM:
-        raise SenselessRequestError(f"target {target:g} mm: the goal is an RMS of the orbit, at least {SMALLEST_MM:g} mm")
+        raise SenselessRequestError(f"target {target:g} mm: the RMS of the orbit is meant, at least {SMALLEST_MM:g} mm")
     if not isinstance(kit, OrbitKit) and not 0 < target <= LARGEST_TRANSMISSION:
         raise SenselessRequestError(f"target {target:g}: the goal is a transmission, at most {LARGEST_TRANSMISSION:g}")
