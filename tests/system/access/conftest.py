@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -20,7 +21,7 @@ from beamctl.store.events import now
 from beamctl.store.open import Store, open_store
 from beamctl.store.states import Role
 from beamctl.wiring.deployment import Deployment
-from tests.system.routes.machines import PlainMachines
+from beamctl.wiring.serve.machines import DescribedMachines
 
 PASSWORD = "correct horse battery"
 START_S = 30.0
@@ -36,7 +37,7 @@ class House:
 
     def __init__(self, store: Store, machines: Any, options: ServiceOptions | None = None) -> None:
         self.store = store
-        self.service = Service(store, machines, options)
+        self.service = Service(store, machines(store), options)
         self.app: FastAPI = create_app(self.service)
         self._clients: list[httpx.Client] = []
         self._socket = listening(Binding("127.0.0.1", 0))
@@ -101,7 +102,8 @@ def hashed(house: House) -> str:
 
 @pytest.fixture(scope="session")
 def machines() -> Any:
-    return PlainMachines(Deployment(Settings()))
+    """Of a deployment, over a store."""
+    return partial(DescribedMachines, Deployment(Settings()))
 
 
 @contextmanager
