@@ -4,11 +4,13 @@ import { store } from "./store.js";
 
 const system = matchMedia("(prefers-color-scheme: light)");
 
+let picked = null;
+
 function chosen() {
   try {
-    return localStorage.getItem("beamctl-theme");
+    return picked || localStorage.getItem("beamctl-theme");
   } catch {
-    return null;
+    return picked;
   }
 }
 
@@ -23,11 +25,11 @@ export function startTheme() {
 }
 
 export function switchTheme() {
-  const other = store.get("theme") === "dark" ? "light" : "dark";
+  picked = store.get("theme") === "dark" ? "light" : "dark";
   try {
-    localStorage.setItem("beamctl-theme", other);
+    localStorage.setItem("beamctl-theme", picked);
   } catch {
-    document.documentElement.dataset.theme = other;
+    // no storage: kept until the page is left
   }
   apply();
 }
