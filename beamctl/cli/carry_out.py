@@ -23,10 +23,10 @@ from beamctl.run.store_record import StoreRecord
 from beamctl.store.open import Store, open_store
 from beamctl.store.states import RunState
 from beamctl.wiring.control import new_request, new_run
+from beamctl.wiring.courses import course_of
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import epics_engine, with_fences
 from beamctl.wiring.kit import Choice, TaskKit
-from beamctl.wiring.preflight import with_preflight
 
 
 @dataclass
@@ -104,11 +104,10 @@ def _here(
 ) -> Done:
     """In this process, with the section's lease and everything written down."""
     kit = d.kit(task)
-    choice, mapping = with_preflight(store, kit, choice)
-    course = kit.course(choice, mapping)
+    choice, course = course_of(store, kit, choice)
     done = Done(make_rows(kit, choice.target), course.proposer)
     store.check_space()
-    new = new_run(d, task, choice, getpass.getuser(), None)
+    new = new_run(d, store, task, choice, getpass.getuser(), None)
     with store.leases.section(new.section) as lease:
         _check_nothing_owed(store, new.section)
         own_engine = engine is None
@@ -156,7 +155,7 @@ def _by_the_control_process(
     client = Client(store, kit, console)
     with _handling(lambda *_: client.end()):
         done.run, done.result = client.carry_out(new_request(
-            d, task, choice, getpass.getuser(), secrets.token_hex(8), dry_run=False, review=review
+            d, task, choice, getpass.getuser(), secrets.token_hex(8), review=review
         ))  # fmt: skip
     done.steps.extend(client.steps)
     return done
