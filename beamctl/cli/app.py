@@ -68,7 +68,21 @@ def _escaped(text: str) -> str:
 
 def main() -> None:
     """Entry point: errors of ours end with one message and exit code 2."""
-    from beamctl.cli import agents, demo, evaluate, ioc, machine, operate, preflight, runs, store, train, tune, up  # noqa: F401  (commands register themselves)
+    from beamctl.cli import (  # noqa: F401  (commands register themselves)
+        agents,
+        demo,
+        evaluate,
+        ioc,
+        machine,
+        operate,
+        preflight,
+        runs,
+        serve,
+        store,
+        train,
+        tune,
+        up,
+    )
 
     try:
         app()
