@@ -49,6 +49,7 @@ async function showView() {
     if (!found.load) throw new Error(`There is no view at ${found.path}.`);
     const view = await found.load();
     if (!isCurrent()) return;
+    if (!view.usesLive) wantLive([]);
     await view.show({ root, params: found.params, query: found.query, onLeave, isCurrent });
     if (isCurrent()) root.dataset.ready = "true";
   } catch (problem) {
@@ -99,7 +100,6 @@ async function begin(session) {
   await loadModel();
   showHeader(showLogin);
   showBar();
-  wantLive([]);
   startStream(service.last_event);
   await showView();
 }
