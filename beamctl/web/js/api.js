@@ -33,7 +33,7 @@ async function problemOf(response) {
   }
 }
 
-async function call(method, path, { body, version, key, signal, quiet } = {}) {
+async function call(method, path, { body, version, key, signal, quiet, tagged } = {}) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-Beamctl"] = "1";
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -52,8 +52,13 @@ async function call(method, path, { body, version, key, signal, quiet } = {}) {
     if (problem.code === "must-change-password" && !quiet) whenLoggedOut();
     throw problem;
   }
-  return response.status === 204 ? null : response.json();
+  if (response.status === 204) return null;
+  const found = await response.json();
+  return tagged ? { found, version: (response.headers.get("ETag") || "").replace(/^W\//, "").replaceAll('"', "") } : found;
 }
+
+/** Reads one thing with the version that a change has to show. */
+export const getTagged = (path) => call("GET", path, { tagged: true });
 
 /** Reads; `query` without what is empty. */
 export function get(path, query = {}, options = {}) {

@@ -71,7 +71,11 @@ export class OrbitChart {
       return;
     }
     const top = this.top();
-    this.made.set({ yAxis: PLANES.map(() => ({ min: -top, max: top })), series: PLANES.flatMap((plane, k) => this.lines(plane, k).map(({ id, data }) => ({ id, data }))) });
+    if (top !== this.drawnTop) {
+      this.made.rebuild();
+      return;
+    }
+    this.made.set({ series: PLANES.flatMap((plane, k) => this.lines(plane, k).map(({ id, data }) => ({ id, data }))) });
   }
 
   top() {
@@ -103,7 +107,8 @@ export class OrbitChart {
 
   option(colour) {
     const rem = textSize();
-    const top = this.top();
+    const top = (this.drawnTop = this.top());
+    const digits = top / 2 >= 1 && Number.isInteger(top / 2) ? 0 : top / 2 < 0.5 ? 2 : 1;
     const grid = { left: rem * 4.2, right: rem * 1.2 };
     const names = (plane) => (value) => this.planes[plane].names[this.planes[plane].at.findIndex((x) => Math.abs(x - value) < 1e-6)] || "";
     const xAxis = PLANES.map((plane, k) => {
@@ -111,7 +116,7 @@ export class OrbitChart {
       const room = placed ? (at.at(-1) - at[0]) * 0.06 || 0.5 : 0.5;
       return axis(colour, { gridIndex: k, type: "value", min: at[0] - room, max: at.at(-1) + room, splitLine: { show: false }, axisLabel: { color: colour.muted, fontSize: rem * 0.8, customValues: at, formatter: names(plane), show: k === 1, hideOverlap: true }, axisTick: { show: true, customValues: at }, axisPointer: { label: { formatter: ({ value }) => names(plane)(value) } } });
     });
-    const yAxis = PLANES.map((plane, k) => axis(colour, { gridIndex: k, type: "value", min: -top, max: top, name: `${plane} (mm)`, nameLocation: "middle", nameGap: rem * 2.8, splitNumber: 4, axisLabel: { color: colour.muted, fontSize: rem * 0.82, formatter: (value) => num(value, top < 2 ? 1 : 0), showMinLabel: true, showMaxLabel: true } }));
+    const yAxis = PLANES.map((plane, k) => axis(colour, { gridIndex: k, type: "value", min: -top, max: top, name: `${plane} (mm)`, nameLocation: "middle", nameGap: rem * 2.8, interval: top / 2, axisLabel: { color: colour.muted, fontSize: rem * 0.82, formatter: (value) => num(value, digits), showMinLabel: true, showMaxLabel: true } }));
     const shared = common(colour);
     shared.tooltip.formatter = (items) => tooltip(items, names(items[0]?.axisIndex === 1 ? "y" : "x"));
     return { ...shared, axisPointer: { link: [{ xAxisIndex: "all" }] }, grid: [{ ...grid, top: rem * 0.8, height: "40%" }, { ...grid, bottom: rem * 1.8, height: "40%" }], xAxis, yAxis, series: PLANES.flatMap((plane, k) => this.lines(plane, k, colour)) };

@@ -6,7 +6,8 @@ import { schedule, unschedule } from "../frame.js";
 import { axis, common, makeChart, textSize } from "./chart.js";
 
 const SPAN_S = 120;
-const MOST = 600;
+const MOST = 700;
+const GAP_MS = 2000;
 
 export class TrendChart {
   /** @param {string[]} names of figures; the first one has its axis at the left */
@@ -28,8 +29,8 @@ export class TrendChart {
   add(time, figures) {
     const last = this.times.at(-1) || 0;
     if (time - last < 190) return;
-    this.times.push(time);
-    this.names.forEach((name, i) => this.values[i].push(figures[name] ?? null));
+    if (last && time - last > GAP_MS) this.push(last + 1, {});
+    this.push(time, figures);
     const old = this.times.findIndex((one) => one >= time - SPAN_S * 1000);
     const drop = Math.max(old, this.times.length - MOST);
     if (drop > 30) {
@@ -37,6 +38,11 @@ export class TrendChart {
       for (const list of this.values) list.splice(0, drop);
     }
     if (this.made) schedule(this.draw);
+  }
+
+  push(time, figures) {
+    this.times.push(time);
+    this.names.forEach((name, i) => this.values[i].push(figures[name] ?? null));
   }
 
   setTarget(target) {
@@ -61,7 +67,7 @@ export class TrendChart {
     const now = this.times.at(-1) || Date.now();
     const units = [...new Set(this.names.map((name) => figure(name).unit))];
     const ago = ({ value }) => `${Math.round((value - (this.times.at(-1) || now)) / 1000)} s`;
-    const yAxis = units.map((unit, k) => axis(colour, { type: "value", scale: true, position: k ? "right" : "left", name: unit ? this.names.filter((name) => figure(name).unit === unit).map((name) => figure(name).label).join(", ") + ` (${unit})` : "Transmission", nameLocation: "middle", nameGap: rem * 3, splitLine: { show: k === 0, lineStyle: { color: colour.line } }, splitNumber: 3, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => num(value, 2) } }));
+    const yAxis = units.map((unit, k) => axis(colour, { type: "value", min: 0, max: unit ? undefined : 1, position: k ? "right" : "left", name: unit ? this.names.filter((name) => figure(name).unit === unit).map((name) => figure(name).label).join(", ") + ` (${unit})` : "Transmission", nameLocation: "middle", nameGap: rem * 3, splitLine: { show: k === 0, lineStyle: { color: colour.line } }, splitNumber: 3, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => num(value, 1) } }));
     const shared = common(colour);
     shared.tooltip.formatter = (items) => [ago({ value: items[0].value[0] }), ...items.map((item) => `${item.seriesName}  ${num(item.value[1], 3)}`)].join("\n");
     return {

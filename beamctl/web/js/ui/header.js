@@ -27,7 +27,7 @@ let shown = null;
 function zone() {
   const minutes = -new Date().getTimezoneOffset();
   const sign = minutes < 0 ? "\u2212" : "+";
-  return `UTC${minutes === 0 ? "" : sign + Math.abs(minutes) / 60}`;
+  return minutes === 0 ? "" : `UTC${sign}${Math.abs(minutes) / 60}`;
 }
 
 function controlWords(control) {
@@ -102,7 +102,7 @@ function tick() {
   if (!shown) return;
   const now = new Date(Date.now() + (store.get("offset") || 0));
   say(shown.utc, `${utcClock(now)} UTC`);
-  say(shown.local, `${localClock(now)} ${zone()} local`);
+  say(shown.local, zone() ? `${localClock(now)} local, ${zone()}` : "local time is UTC");
 }
 
 /** Keeps it up to date. */

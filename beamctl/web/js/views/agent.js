@@ -1,7 +1,7 @@
 /** The passport of one agent. */
 
 import { BarChart } from "../charts/bars.js";
-import { get, part, send } from "../api.js";
+import { getTagged, part, send } from "../api.js";
 import { h, put } from "../dom.js";
 import { figure, isNumber, num, when } from "../format.js";
 import { may } from "../store.js";
@@ -18,8 +18,7 @@ export async function show({ root, params, onLeave, isCurrent }) {
   const clear = () => view.charts.splice(0).forEach((chart) => chart.dispose());
   onLeave(clear);
   const load = async () => {
-    const agent = await get(`/agents/${part(params.agent)}`);
-    const { enabled: version } = await versionOf(params.agent);
+    const { found: agent, version } = await getTagged(`/agents/${part(params.agent)}`);
     if (!isCurrent()) return;
     clear();
     put(root, content(agent, view, () => change(agent, version, load)));
@@ -27,12 +26,6 @@ export async function show({ root, params, onLeave, isCurrent }) {
   };
   await load();
   onLeave(onStream("record", (event) => event.kind === "agent" && load().catch(() => {})));
-}
-
-/** The ETag of the switch, which the body does not hold. */
-async function versionOf(name) {
-  const response = await fetch(`/api/v1/agents/${part(name)}`, { headers: { Accept: "application/json" } });
-  return { enabled: (response.headers.get("ETag") || "").replace(/^W\//, "").replaceAll('"', "") };
 }
 
 function content(agent, view, toggle) {

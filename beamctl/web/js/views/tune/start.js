@@ -19,7 +19,7 @@ export class StartPanel {
     this.agent = select([], { "data-testid": "agent" });
     this.target = input({ type: "number", step: "any", min: "0", "data-testid": "target", on: { input: () => this.aim() } });
     this.steps = input({ type: "number", step: "1", min: "1", max: "1000", "data-testid": "max-steps" });
-    this.percent = input({ type: "number", step: "any", min: "0.1", max: "100", placeholder: "machine's own", "data-testid": "step-percent" });
+    this.percent = input({ type: "number", step: "any", min: "0.1", max: "100", placeholder: "own limit", "data-testid": "step-percent" });
     this.review = check("Review at the end: accept or abort", { "data-testid": "review", checked: true });
     this.approval = check("Approve every step", { "data-testid": "approval" });
     this.dry = check("Dry run: propose one step, write nothing", { "data-testid": "dry-run" });
@@ -34,11 +34,11 @@ export class StartPanel {
   }
 
   form() {
-    return h("form", { class: "stack", on: { submit: (event) => event.preventDefault() } },
-      h("div", { class: "fields two" }, field("Task", this.task), field("Algorithm", this.algorithm)),
-      h("div", { class: "fields two" }, field("Agent", this.agent), this.targetField),
-      h("div", { class: "fields two" }, field("Steps at most", this.steps), field("Step at most, % of range", this.percent)),
-      h("div", { class: "stack tight" }, this.review.element, this.approval.element, this.dry.element),
+    return h("form", { class: "stack tight", on: { submit: (event) => event.preventDefault() } },
+      field("Task", this.task),
+      h("div", { class: "fields two" }, field("Algorithm", this.algorithm), field("Agent", this.agent)),
+      h("div", { class: "fields three" }, this.targetField, field("Steps, most", this.steps), field("Step, % of range", this.percent)),
+      h("div", { class: "checks" }, this.review.element, this.approval.element, this.dry.element),
       field("Note for the record", this.note), this.fault,
       h("div", { class: "row" }, this.go, this.advice), this.why);
   }
@@ -60,7 +60,7 @@ export class StartPanel {
     put(this.algorithm, task.algorithms.map((name, i) => h("option", { value: name }, i ? name : `${name} (default)`)));
     this.fillAgents();
     this.target.value = String(task.target);
-    put(this.targetField.querySelector("label"), task.target_unit === "mm" ? "Target RMS, mm" : "Target transmission");
+    put(this.targetField.querySelector("label"), task.target_unit === "mm" ? "Target, mm RMS" : "Target T");
     this.steps.value = String(task.max_steps);
     this.enable();
     this.aim();
