@@ -68,6 +68,7 @@ def main() -> None:
     """Entry point: errors of ours end with one message and exit code 2."""
     from beamctl.cli import (  # noqa: F401  (commands register themselves)
         agents,
+        api_schema,
         demo,
         evaluate,
         ioc,
