@@ -66,5 +66,11 @@ export function when(iso) {
 /** First characters of a hash. */
 export const short = (hash) => (hash ? hash.slice(0, 12) : "\u2013");
 
+/** The first letter large, a full stop at the end. */
+export function sentence(text) {
+  const words = (text || "").trim();
+  return words ? words[0].toUpperCase() + words.slice(1) + (/[.!?:]$/.test(words) ? "" : ".") : "";
+}
+
 /** `1 step`, `2 steps`. */
 export const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;

@@ -29,7 +29,7 @@ export class KnobBars {
     this.state = {};
     this.rows = knobs.map((knob) => this.row(knob));
     this.element = h("div", { class: "knobs", "data-testid": "knobs" },
-      h("div", { class: "knob head small muted" }, h("span", {}, ""), h("span", {}, "lower limit to upper limit"), h("span", { class: "num" }, "setpoint A"), h("span", { class: "num" }, "readback A")),
+      h("div", { class: "knob head small muted" }, h("span", {}, ""), h("span", {}, "between the limits"), h("span", { class: "num" }, "set, A"), h("span", { class: "num" }, "read, A")),
       this.rows.map((row) => row.element));
     this.draw = () => this.paint();
   }

@@ -32,7 +32,7 @@ export class OrbitChart {
    * @param {Array} channels of the section
    * @param {{height?: string, label?: string}} [options]
    */
-  constructor(channels, { height = "23rem", label = "Orbit: BPM readings in x and y along the section" } = {}) {
+  constructor(channels, { height = "21rem", label = "Orbit: BPM readings in x and y along the section" } = {}) {
     this.planes = Object.fromEntries(PLANES.map((plane) => [plane, planeOf(channels, plane)]));
     this.box = h("div", { class: "chart", role: "img", "aria-label": label, style: { height } });
     this.legend = h("ul", { class: "legend" });
@@ -89,7 +89,7 @@ export class OrbitChart {
     const pick = (values) => index.map((i, n) => [at[n], isNumber(values?.[i]) ? values[i] : null]);
     const tone = colour[`plane_${plane}`];
     const made = [{ ...base, id: `${plane}-ref`, name: "reference", type: "line", symbol: "none", lineStyle: { color: colour.muted, width: 1.5 }, itemStyle: { color: colour.muted }, data: at.map((x, n) => [x, reference[n]]), markArea: this.band(colour), tooltip: { show: false } }];
-    this.overlays.forEach((one, n) => made.push({ ...base, id: `${plane}-over-${n}`, name: one.name, type: "line", symbol: "emptyCircle", symbolSize: textSize() * 0.4, connectNulls: true, lineStyle: { color: colour[TONES[one.tone]], width: 2, type: DASH[one.tone] || "solid" }, itemStyle: { color: colour[TONES[one.tone]] }, data: pick(one.values) }));
+    this.overlays.forEach((one, n) => made.push({ ...base, id: `${plane}-over-${n}`, name: one.name, type: "line", symbol: "circle", symbolSize: textSize() * 0.35, connectNulls: true, lineStyle: { color: colour[TONES[one.tone]], width: 2, type: DASH[one.tone] || "solid" }, itemStyle: { color: colour[TONES[one.tone]] }, data: pick(one.values) }));
     if (this.now) {
       const { values, noise, valid } = this.now;
       const good = values.map((value, i) => (valid[i] ? value : null));

@@ -2,7 +2,7 @@
 
 import { command } from "../commands.js";
 import { h, isTyping, mark, put, say } from "../dom.js";
-import { span } from "../format.js";
+import { sentence, span } from "../format.js";
 import { owned, summaryOf, titleOf } from "../model.js";
 import { watchRun } from "../runs.js";
 import { may, store } from "../store.js";
@@ -46,18 +46,18 @@ function follow() {
   draw();
 }
 
-function sentence(section, run) {
+function explain(section, run) {
   if (!section) return "Nothing runs. Nothing is being written.";
   if (!run) {
     const summary = summaryOf(section);
     if (!summary) return "";
-    const before = summary.run === null ? "" : ` Run ${summary.run}, the last one: ${stateWord(summary.state).toLowerCase()}. ${summary.reason}`;
+    const before = summary.run === null ? "" : ` Run ${summary.run}, the last one: ${stateWord(summary.state).toLowerCase()}. ${sentence(summary.reason)}`;
     return `No run, nothing is being written.${before}`;
   }
   const left = held.watch.restoresIn;
   const countdown = left === null ? "" : ` Restores by itself in ${span(left)}.`;
   const reason = run.hold?.reason || run.reason || run.hint || "";
-  return `${reason}${countdown}`;
+  return `${sentence(reason)}${countdown}`;
 }
 
 function speak(section, run) {
@@ -90,7 +90,7 @@ function draw() {
   rebadge(parts.state, run ? runState(run.state) : summary?.restore_owed ? ["Restore owed", "major", "!"] : runState("idle"));
   const title = run ? `${titleOf(section)}, run ${run.id}${run.max_steps ? `, step ${run.step} of ${run.max_steps}` : ""}` : section ? titleOf(section) : "Commands";
   say(parts.title, title);
-  const words = sentence(section, run);
+  const words = explain(section, run);
   say(parts.sentence, words);
   mark(parts.sentence, "title", words);
   drawChoice(section);

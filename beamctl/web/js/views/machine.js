@@ -2,7 +2,7 @@
 
 import { send } from "../api.js";
 import { h, mark, put, say } from "../dom.js";
-import { figure, leading, num, span } from "../format.js";
+import { figure, leading, num, sentence, span } from "../format.js";
 import { schedule, unschedule } from "../frame.js";
 import { loadRequests, reading, sectionDetail } from "../model.js";
 import { may, store } from "../store.js";
@@ -50,7 +50,7 @@ class SectionCard {
     const faulty = now ? alarmsOf(this.detail, now.live) : [];
     say(this.alarms, !now ? "" : faulty.length ? `${faulty.length} of ${this.detail.channels.length + this.detail.knobs.length} signals in alarm` : "No alarms");
     say(this.who, summary.is_owned ? `Run ${summary.run} by ${summary.owner}: ${summary.task}, step ${summary.step}${summary.max_steps ? ` of ${summary.max_steps}` : ""}` : summary.run ? `Nobody has it. Last: run ${summary.run}.` : "Nobody has it. No run yet.");
-    say(this.reason, summary.reason);
+    say(this.reason, sentence(summary.reason));
   }
 }
 

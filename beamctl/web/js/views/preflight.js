@@ -4,7 +4,7 @@ import { HeatMap } from "../charts/heat.js";
 import { get, part } from "../api.js";
 import { request } from "../commands.js";
 import { h, put, say } from "../dom.js";
-import { amount, isNumber, many, num, when } from "../format.js";
+import { amount, isNumber, many, num, sentence, when } from "../format.js";
 import { reading, sectionDetail, summaryOf, titleOf } from "../model.js";
 import { go } from "../router.js";
 import { watchRun } from "../runs.js";
@@ -82,7 +82,7 @@ class PreflightView {
     this.running.hidden = !run || run.kind !== "preflight" || run.is_over;
     if (this.running.hidden) return;
     rebadge(this.state, runState(run.state));
-    say(this.reason, run.hold?.reason || run.reason);
+    say(this.reason, sentence(run.hold?.reason || run.reason));
     const all = this.detail.knobs.length;
     Object.assign(this.progress, { max: run.max_steps || all, value: Math.min(run.step, run.max_steps || all) });
     say(this.steps, `Run ${run.id} by ${run.principal}: ${many(run.step, "step")}${run.max_steps ? ` of ${run.max_steps}` : ""}. Every corrector is kicked a little and brought back.`);

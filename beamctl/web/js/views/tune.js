@@ -56,9 +56,9 @@ class TuneView {
       h("div", { class: "head" }, h("h1", {}, `Tune ${detail.title}`), h("div", { class: "end" }, this.tabs())),
       h("div", { class: "card strip" }, this.conditions.element),
       this.warnings,
-      h("div", { class: "columns" },
-        h("div", { class: "column" }, this.live.element),
-        h("div", { class: "column" }, this.decide.element, this.watch.element, this.waitingCard, this.start.element, this.advice.element)),
+      h("div", { class: "columns tune" },
+        h("div", { class: "column" }, this.decide.element, this.live.element, this.advice.element),
+        h("div", { class: "column side" }, h("div", { class: "column" }, this.watch.element, this.waitingCard, this.start.element), this.live.correctors)),
       h("div", { class: "below" }, this.steps.element));
     this.draw = () => this.paint();
     this.off = [

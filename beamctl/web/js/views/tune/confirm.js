@@ -53,7 +53,7 @@ export async function confirmStart(detail, task, asked) {
     asked.dry_run ? banner("active", "Dry run: one step is proposed. Nothing is written.") : [h("h3", {}, "What may be written"), knobTable(detail, task, asked), h("h3", {}, "What ends it"), endings(task, asked)],
   ];
   await ask({
-    title: asked.dry_run ? `Propose a step for ${detail.title}?` : `Start ${task.title}?`, body, confirm: asked.dry_run ? "Propose" : "Start", testid: "confirm-start",
+    title: asked.dry_run ? `Propose a step for ${detail.title}?` : `Start a run: ${task.title}?`, body, confirm: asked.dry_run ? "Propose" : "Start", testid: "confirm-start",
     act: async () => {
       const made = await request("/runs", { ...asked, if_control_down: wait.box.checked ? "wait" : "refuse" });
       notice(`Request ${made.id}: ${made.message}`);

@@ -2,7 +2,7 @@
 
 import { command } from "../../commands.js";
 import { h, put } from "../../dom.js";
-import { num, span } from "../../format.js";
+import { num, sentence, span } from "../../format.js";
 import { may } from "../../store.js";
 import { button, card, table } from "../../ui/parts.js";
 import { badge, runState, STUCK } from "../../words.js";
@@ -47,7 +47,7 @@ export class DecidePanel {
     const verbs = Object.keys(TEXT).filter((verb) => run.allowed.includes(verb) && !(verb === "leave" && run.allowed.includes("clear")));
     const box = card(isNeeded ? "A person decides" : "Restore owed",
       h("div", { class: "stack tight" }, h("div", { class: "row" }, badge(runState(run.state), { class: "badge big" }), h("strong", {}, `Run ${run.id}`)),
-        h("p", {}, run.reason), run.hint && h("p", { class: "muted" }, run.hint),
+        h("p", {}, sentence(run.reason)), run.hint && h("p", { class: "muted" }, run.hint),
         isNeeded ? null : h("p", {}, "What this run has written has neither been accepted nor restored."),
         setpointTable(watch.setpoints),
         may("operator") ? h("div", { class: "row" }, verbs.map((verb) => button(watch.sent[verb] ? `${TEXT[verb]} (${watch.sent[verb]})` : TEXT[verb], () => command(watch, verb), { class: verb === "restore" ? "button main" : "button", "data-testid": `command-${verb}` }))) : null));

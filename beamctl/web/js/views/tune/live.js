@@ -22,16 +22,15 @@ export class LivePanel {
     this.goal = figureBox("Target", { testid: "figure-target" });
     this.others = this.isOrbit ? [] : OTHER.map((name) => [name, figureBox(figure(name).label, { testid: `figure-${name}` })]);
     this.orbit = this.isOrbit ? new OrbitChart(detail.channels) : null;
-    this.trend = new TrendChart(this.isOrbit ? [this.name] : [this.name, ...OTHER], { height: this.isOrbit ? "8rem" : "20rem" });
+    this.trend = new TrendChart(this.isOrbit ? [this.name] : [this.name, ...OTHER], { height: this.isOrbit ? "6.2rem" : "20rem" });
     this.knobs = new KnobBars(detail.knobs);
     this.figures = h("div", { class: "figures" }, this.lead.element, this.goal.element, this.others.map(([, box]) => box.element));
-    this.element = h("div", { class: "stack" },
-      card(this.isOrbit ? "Orbit" : "Beam", this.figures, this.orbit?.element, this.trend.element),
-      card(this.isOrbit ? "Correctors" : "Knobs", this.knobs.element, h("ul", { class: "legend" },
+    this.element = card(this.isOrbit ? "Orbit" : "Beam", h("div", { class: this.isOrbit ? "ahead" : "stack" }, this.figures, this.trend.element), this.orbit?.element);
+    this.correctors = card(this.isOrbit ? "Correctors" : "Knobs", this.knobs.element, h("ul", { class: "legend" },
         h("li", {}, h("span", { class: "swatch fill", style: { color: "var(--accent)" }, "aria-hidden": "true" }), "setpoint"),
         h("li", {}, h("span", { class: "swatch fill", style: { color: "var(--ok)" }, "aria-hidden": "true" }), "readback"),
         h("li", {}, h("span", { class: "mark found", "aria-hidden": "true" }), "as found"),
-        h("li", {}, h("span", { class: "mark next", "aria-hidden": "true" }), "proposed"))));
+        h("li", {}, h("span", { class: "mark next", "aria-hidden": "true" }), "proposed")));
   }
 
   async begin() {
