@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from beamctl.errors import BeamControlError
-from beamctl.settings import Settings
+from beamctl.settings import read_settings
 from beamctl.wiring.deployment import Deployment
 
 EXIT_NOT_REACHED = 1
@@ -46,9 +46,7 @@ def root(
 
     Without EPICS_CA_ADDR_LIST in the environment beamctl talks to loopback only.
     """
-    given = {"machine": tuple(machine) if machine else None, "ion": ion, "prefix": prefix}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    context.obj = Deployment(settings)
+    context.obj = Deployment(read_settings(machine=tuple(machine) if machine else None, ion=ion, prefix=prefix))
 
 
 def deployment(context: typer.Context) -> Deployment:
@@ -70,6 +68,7 @@ def main() -> None:
     """Entry point: errors of ours end with one message and exit code 2."""
     from beamctl.cli import (  # noqa: F401  (commands register themselves)
         agents,
+        api_schema,
         demo,
         evaluate,
         ioc,
