@@ -130,7 +130,7 @@ class Site:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, start_soft_ioc: Any) -> Iterator[Site]:
     """One for all browser tests of a worker."""
-    ioc = start_soft_ioc("--scenario", "err5", "--seed", SEED, "--speed", SPEED)
+    ioc = start_soft_ioc("--machine", "cafe2", "--machine", "lpi", "--seed", SEED, "--speed", SPEED)
     made = Site(tmp_path_factory.mktemp("site"), ioc)
     yield made
     made.close()
@@ -153,7 +153,7 @@ class Complaints:
 
     def __init__(self, page: Page) -> None:
         self.heard: list[str] = []
-        page.on("pageerror", lambda error: self.heard.append(f"error: {error}"))
+        page.on("pageerror", lambda error: self.heard.append(f"error: {error.stack or error}"))
         page.on("dialog", lambda dialog: (self.heard.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("console", self._console)
 
