@@ -5,6 +5,7 @@ import time
 
 from tests.bench import (
     bench_channel_access,
+    bench_console,
     bench_control,
     bench_environment,
     bench_fence,
@@ -25,6 +26,7 @@ BENCHES = {
     "store": bench_store.main,
     "fence": bench_fence.main,
     "control": bench_control.main,
+    "console": bench_console.main,
     "agent": bench_learning.judge_agent,
     "preflight": bench_preflight.judge_preflight,
     "learning": bench_learning.train_seeds,
