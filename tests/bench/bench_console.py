@@ -19,7 +19,8 @@ LAG = """() => {
   const seen = new EventSource("/api/v1/events?live=" + encodeURIComponent("cafe2-cm1"));
   const target = document.querySelector("[data-testid=figure-now]");
   let pending = null;
-  new MutationObserver(() => { if (pending !== null) { window.lags.push(performance.now() - pending); pending = null; } })
+  const drawn = () => { if (pending !== null) { window.lags.push(performance.now() - pending); pending = null; } };
+  new MutationObserver(drawn)
     .observe(target, {subtree: true, childList: true, characterData: true});
   seen.addEventListener("live", () => { window.frames += 1; if (pending === null) pending = performance.now(); });
 }"""

@@ -12,6 +12,10 @@ from beamctl.store.states import Role
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("browser")]
 
 NASTY = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+HALT = """async (run) => {
+  const answer = await fetch(`/api/v1/runs/${run}/halt`, {method: "POST", headers: {"X-Beamctl": "1"}});
+  return answer.status;
+}"""
 VIEWS = ["machine", "tune/{cm1}", "tune/{lebt}", "preflight/{cm1}", "history", "history/{run}", "compare/{run}/{run}",
          "agents", "agents/cafe2-orbit", "agents/lpi-transmission", "admin"]  # fmt: skip
 COMMANDS = ("start", "ask-approval", "command-abort", "command-halt", "command-pause", "command-accept")
@@ -81,10 +85,7 @@ def test_a_viewer_looks(site, open_page, known_run):
         for command in COMMANDS:
             expect(page.get_by_test_id(command).locator("visible=true")).to_have_count(0)
     page.keyboard.press("Shift+H")
-    assert page.evaluate(
-        """async (run) => (await fetch(`/api/v1/runs/${run}/halt`, {method: "POST", headers: {"X-Beamctl": "1"}})).status""",
-        known_run,
-    ) == 403  # fmt: skip
+    assert page.evaluate(HALT, known_run) == 403
 
 
 def test_what_others_have_typed_is_text(site, open_page, known_run):
