@@ -53,7 +53,7 @@ class Client:
         request = self._taken(self._store.requests.submit(asked))
         run = self._run_of(request)
         follower = Follower(self._store, run, self._kit)
-        self.steps = follower.steps
+        self.steps = follower.story.steps
         result = follower.follow(self._console, lambda: self._abort(run))
         if result is None:
             raise EngineError(self._store.runs.get(run).reason)

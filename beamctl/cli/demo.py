@@ -12,7 +12,7 @@ from rich.table import Table
 from beamctl.cli.app import EXIT_NOT_REACHED, app, deployment
 from beamctl.cli.carry_out import Done, carry_out
 from beamctl.cli.display import result_line
-from beamctl.cli.objects import Asked, as_object
+from beamctl.cli.objects import as_object, head_of
 from beamctl.cli.soft_machine import soft_ioc
 from beamctl.run.events import Outcome
 from beamctl.wiring.deployment import Deployment
@@ -46,7 +46,7 @@ def demo(
                     break
         finally:
             engine.close()
-    objects = [as_object(Asked(task, d.kit(task), Choice()), one.result) for task, one in done.items()]
+    objects = [as_object(head_of(task, d.kit(task), Choice()), one.result) for task, one in done.items()]
     (out / "summary.json").write_text(json.dumps(objects, indent=1) + "\n", encoding="utf-8")
     pictures = _draw(d, done, out, f"seed {chosen}")
     console.print(_table(done))

@@ -2,14 +2,35 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from beamctl.run.events import RunResult, Stepped
-from beamctl.run.preflight import Findings
+from beamctl.task.orbit import Array
 from beamctl.wiring.orbit import OrbitKit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+class Response(Protocol):
+    """Expected and measured response, mm/A, shape (n, k), NaN where not measured."""
+
+    @property
+    def correctors(self) -> tuple[str, ...]:
+        """Names of the columns."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the rows."""
+
+    @property
+    def expected_mm_per_a(self) -> Array:
+        """As described."""
+
+    @property
+    def measured_mm_per_a(self) -> Array:
+        """As measured."""
+
 
 RED, GREEN, BLUE, GREY = "#b3261e", "#0b6e4f", "#1f5fa8", "#5f6b76"
 
@@ -91,7 +112,7 @@ def plot_orbits(kits: Mapping[str, OrbitKit], results: Mapping[str, RunResult], 
     plt.close(figure)
 
 
-def plot_response(findings: Findings, path: Path, title: str) -> None:
+def plot_response(findings: Response, path: Path, title: str) -> None:
     """Expected and measured response as heat maps, and their difference."""
     plt = _pyplot()
     expected, measured = findings.expected_mm_per_a, findings.measured_mm_per_a
