@@ -7,7 +7,7 @@ from beamctl.cli.remote.credentials import stored_token
 from beamctl.client.client import Client
 from beamctl.errors import ServiceError
 
-PATIENCE_S = 10.0
+PATIENCE_S = 5.0
 
 
 def address(context: typer.Context) -> str:
