@@ -5,7 +5,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -26,10 +26,10 @@ from beamctl.store.open import Store, open_store
 from beamctl.store.requests import NewRequest
 from beamctl.store.states import RunState
 from beamctl.wiring.control import new_request, new_run
+from beamctl.wiring.courses import course_of
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import epics_engine, with_fences
 from beamctl.wiring.kit import Choice, TaskKit
-from beamctl.wiring.preflight import with_preflight
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,10 @@ def is_by_control(store: Store, terms: Terms) -> bool:
 
 def requested(d: Deployment, task: str, choice: Choice, terms: Terms) -> NewRequest:
     """A run as it is asked of the control process."""
-    asked = new_request(
-        d, task, choice, getpass.getuser(), secrets.token_hex(8), dry_run=terms.dry_run, review=terms.review
-    )
-    return replace(asked, needs_approval=terms.approval, note=terms.note)
+    return new_request(
+        d, task, choice, getpass.getuser(), secrets.token_hex(8),
+        dry_run=terms.dry_run, review=terms.review, approval=terms.approval, note=terms.note,
+    )  # fmt: skip
 
 
 def exit_code(result: RunResult, advice: Advice | None = None) -> int:
@@ -175,11 +175,10 @@ def _here(
 ) -> Done:
     """In this process, with the section's lease and everything written down."""
     kit = d.kit(task)
-    choice, mapping = with_preflight(store, kit, choice)
-    course = kit.course(choice, mapping)
+    choice, course = course_of(store, kit, choice)
     done = Done(make_rows(kit, choice.target), course.proposer)
     store.check_space()
-    new = new_run(d, task, choice, getpass.getuser(), None)
+    new = new_run(d, store, task, choice, getpass.getuser(), None)
     with store.leases.section(new.section) as lease:
         _check_nothing_owed(store, new.section)
         own_engine = engine is None

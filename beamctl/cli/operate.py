@@ -13,6 +13,7 @@ from beamctl.store.open import open_store
 from beamctl.store.runs import Run
 from beamctl.wiring.control import ControlWorkshop
 from beamctl.wiring.engines import epics_engine
+from beamctl.wiring.observer import observer
 
 READY = "READY"
 
@@ -62,7 +63,7 @@ def operate(
             if is_halted:
                 supervisor.halt_all(who)
 
-        with serving(board, d, halt):
+        with serving(board, d, halt), observer(d, opened, epics_engine, lambda: board.halt):
             supervisor.recover()
             board.service(ready=True, permit_to_act=True)
             typer.echo(f"{READY} control process of {opened.name}: {', '.join(m.title for m in d.machines)}")

@@ -17,8 +17,8 @@ from beamctl.run.orders import NEEDS
 from beamctl.run.replay import replay as replay_run
 from beamctl.store.open import Store, open_store
 from beamctl.store.states import RunState, Verb
+from beamctl.wiring.courses import course_of
 from beamctl.wiring.kit import Choice
-from beamctl.wiring.preflight import with_preflight
 
 runs_app = typer.Typer(help="Runs: list, show, watch, command, restore, replay.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
@@ -93,9 +93,7 @@ def replay(context: typer.Context, run: RunNumber, store: Url = None) -> None:
     with _open(context, store) as opened:
         found = opened.runs.get(run)
         kit = deployment(context).kit(found.task)
-        report = replay_run(
-            opened, run, kit.layout(), lambda choice: kit.course(*with_preflight(opened, kit, Choice(**choice)))
-        )
+        report = replay_run(opened, run, kit.layout(), lambda choice: course_of(opened, kit, Choice(**choice))[1])
     for line in report.lines:
         typer.echo(line)
     if not report.is_identical:

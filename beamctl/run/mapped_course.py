@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from beamctl.agent.base import OrbitAgent
 from beamctl.agent.mapped import MappedAgent
 from beamctl.engine.reader import Measurement
@@ -40,6 +42,11 @@ class MappedOrbitCourse(OrbitCourse):
         self._is_blind = not bool(mapping.wiring.responds.all())
         super().__init__(problem, self._mapped)
 
+    @property
+    def response_mm_per_a(self) -> Array:
+        """What was found, mm/A, shape (n, k)."""
+        return np.asarray(self._mapped.response_mm_per_a[0])
+
     def seen(self, setpoint_a: Array, measured: Measurement) -> Measurement:
         """Learn from it, and fill in what it does not hold."""
         one = setpoint_a[None], measured.values[None], measured.valid[None]
@@ -58,7 +65,7 @@ class MappedOrbitCourse(OrbitCourse):
 
     def predict(self, now: Measurement, change_a: Array) -> Figures:
         """RMS by the response that was found, mm."""
-        values = now.values + self._mapped.response_mm_per_a[0] @ change_a
+        values = now.values + self.response_mm_per_a @ change_a
         if not isinstance(now, CompletedMeasurement):
             return self.figures(Measurement(values, now.valid))
         orbit = now.orbit_mm + self._mapped.true_response_mm_per_a[0] @ change_a

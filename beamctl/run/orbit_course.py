@@ -37,6 +37,11 @@ class OrbitCourse:
         self.proposer = agent.identity
         self.max_steps = problem.max_steps
 
+    @property
+    def response_mm_per_a(self) -> Array:
+        """What a change of the setpoints is expected to do to the channels as they read, mm/A, shape (n, k)."""
+        return self.problem.response_mm_per_a
+
     def start(self) -> None:
         """Prepare the agent."""
         self._agent.start(self.problem)

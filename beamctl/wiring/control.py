@@ -5,6 +5,7 @@ from dataclasses import asdict
 from functools import partial
 
 from beamctl.engine.fenced import RequestingEngine
+from beamctl.errors import IncompatibleAgentError
 from beamctl.run.attempt import Attempt, RecoveryAttempt, RunAttempt
 from beamctl.run.events import Listener
 from beamctl.run.orders import Orders
@@ -15,17 +16,27 @@ from beamctl.store.leases import Lease
 from beamctl.store.open import Store
 from beamctl.store.requests import NewRequest, Request
 from beamctl.store.runs import NewRun, Run
+from beamctl.wiring.courses import course_of
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import with_fences
-from beamctl.wiring.kit import Choice
-from beamctl.wiring.preflight import with_preflight
+from beamctl.wiring.kit import Choice, TaskKit
 
 
 def new_request(
-    deployment: Deployment, task: str, choice: Choice, principal: str, key: str, *, dry_run: bool, review: bool
+    deployment: Deployment,
+    task: str,
+    choice: Choice,
+    principal: str,
+    key: str,
+    *,
+    dry_run: bool = False,
+    review: bool = False,
+    approval: bool = False,
+    note: str = "",
 ) -> NewRequest:
     """A choice as it is asked of the control process."""
     kit = deployment.kit(task)
+    snapshot = {} if choice.snapshot_of is None else {"snapshot_of": choice.snapshot_of, "of": choice.of}
     return NewRequest(
         task=task,
         section=kit.key,
@@ -40,8 +51,11 @@ def new_request(
             "seed": choice.seed,
             "preflight": choice.preflight,
             "review": review,
+            **snapshot,
         },
         dry_run=dry_run,
+        needs_approval=approval,
+        note=note,
     )
 
 
@@ -50,18 +64,21 @@ def choice_of(request: Request) -> Choice:
     b = request.budgets or {}
     return Choice(
         request.algorithm or None, request.agent or None, request.target, b.get("max_steps"), b.get("step_percent"),
-        b.get("seed") or 0, b.get("preflight"),
+        b.get("seed") or 0, b.get("preflight"), b.get("snapshot_of"), b.get("of", "found"),
     )  # fmt: skip
 
 
-def new_run(deployment: Deployment, task: str, choice: Choice, principal: str, request: int | None) -> NewRun:
+def new_run(
+    deployment: Deployment, store: Store, task: str, choice: Choice, principal: str, request: int | None
+) -> NewRun:
     """What a run of a task will be.
 
     Raises:
-        UnknownNameError, IncompatibleAgentError: it cannot be built.
+        UnknownNameError, IncompatibleAgentError, StoreConflictError, SetpointLimitError: it cannot be built.
     """
     kit = deployment.kit(task)
-    proposer = kit.course(choice).proposer
+    check_enabled(store, kit, choice)
+    proposer = course_of(store, kit, choice)[1].proposer
     name, _, digest = proposer.partition("@")
     return NewRun(
         section=kit.key,
@@ -72,6 +89,24 @@ def new_run(deployment: Deployment, task: str, choice: Choice, principal: str, r
         configuration_hash=kit.section_hash,
         request=request,
     )
+
+
+def check_enabled(store: Store, kit: TaskKit, choice: Choice) -> None:
+    """An agent that somebody has switched off proposes nothing.
+
+    Raises:
+        IncompatibleAgentError: says who has switched it off, and why.
+    """
+    algorithm = choice.algorithm or kit.algorithms[0]
+    if "tbsac" not in algorithm:
+        return
+    name = choice.agent or kit.default_agent
+    switch = store.switches.get(name)
+    if switch is not None and not switch.enabled:
+        why = f": {switch.reason}" if switch.reason else ""
+        raise IncompatibleAgentError(
+            f"agent {name} was disabled by {switch.principal} at {switch.time:%Y-%m-%d %H:%M} UTC{why}"
+        )
 
 
 class ControlWorkshop:
@@ -98,13 +133,13 @@ class ControlWorkshop:
 
     def describe(self, request: Request) -> NewRun:
         """What the run of a request will be."""
-        return new_run(self._deployment, request.task, choice_of(request), request.principal, request.id)
+        return new_run(self._deployment, self._store, request.task, choice_of(request), request.principal, request.id)
 
     def attempt(self, request: Request, lease: Lease, run: Run, orders: Orders) -> Attempt:
         """The run itself."""
         kit, choice = self._deployment.kit(request.task), choice_of(request)
-        choice, mapping = with_preflight(self._store, kit, choice)
-        course, layout = kit.course(choice, mapping), kit.layout()
+        choice, course = course_of(self._store, kit, choice)
+        layout = kit.layout()
         engine = with_fences(self._make_engine(), layout)
         tuning = TuningRun(
             engine,

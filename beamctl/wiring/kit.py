@@ -7,6 +7,7 @@ from typing import Protocol
 from beamctl.engine.layout import SectionLayout
 from beamctl.run.course import Course
 from beamctl.task.mapping import Mapping
+from beamctl.task.problem import Limited
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Choice:
         step_percent: largest change in one step, per cent of a knob's interval, at most the machine's own.
         seed: of algorithms that draw numbers.
         preflight: run whose findings are relied on; 0: none; None: the newest.
+        snapshot_of, of: algorithm ``snapshot``: run to whose setting to go, ``found`` or ``best``.
     """
 
     algorithm: str | None = None
@@ -30,6 +32,8 @@ class Choice:
     step_percent: float | None = None
     seed: int = 0
     preflight: int | None = None
+    snapshot_of: int | None = None
+    of: str = "found"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,9 @@ class TaskKit(Protocol):
 
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
+
+    def problem(self) -> Limited:
+        """The task as a concrete problem, with the limits of its knobs."""
 
     def course(self, choice: Choice, mapping: Mapping | None = None) -> Course:
         """The task with the agent that proposes.

@@ -191,8 +191,8 @@ class TestAdoption:
 
     def left(self, site, state, snapshot=True):
         """A run whose process has ended in a state."""
-        lease = site.store.leases.section(new_run(D, TASK, UNREACHABLE, "tester", None).section)
-        run = site.store.runs.create(lease, new_run(D, TASK, UNREACHABLE, "tester", None))
+        lease = site.store.leases.section(new_run(D, site.store, TASK, UNREACHABLE, "tester", None).section)
+        run = site.store.runs.create(lease, new_run(D, site.store, TASK, UNREACHABLE, "tester", None))
         if snapshot:
             knobs = [asdict(k) for k in site.rig.layout.knobs]
             values = list(site.rig.start.values())
