@@ -117,9 +117,7 @@ class SectionView:
             why.append(f"not connected: {_some(lost)}")
         if not heartbeat_age <= layout.heartbeat_max_age_s:
             age = f"{heartbeat_age:.1f} s" if math.isfinite(heartbeat_age) else "since we look"
-            why.append(
-                f"{layout.heartbeat} stands still ({age}): nothing here can be believed"
-            )
+            why.append(f"{layout.heartbeat} stands still ({age}): nothing here can be believed")
         identity = latest[layout.identity]
         if identity.connected and identity.value not in layout.accepted:
             why.append(f"{layout.identity} says {identity.value!r}: not the machine that is described")

@@ -35,32 +35,48 @@ class Scene:
     section: SectionDetail | None
 
     @property
+    def title(self) -> str:
+        """Of the task."""
+        return self.run.task if self.task is None else self.task.title
+
+    @property
+    def is_orbit(self) -> bool:
+        """Or it is a transmission."""
+        return self.task is None or self.task.kind == "orbit"
+
+    @property
+    def short_section(self) -> str:
+        """Name of the section for people, without its machine."""
+        return self.run.section.rpartition("-")[2]
+
+    @property
+    def bpms(self) -> list[str]:
+        """Names of the BPMs, in the order of the readings."""
+        channels = [] if self.section is None else self.section.channels
+        return list(dict.fromkeys(channel.device for channel in channels))
+
+    @property
     def rows(self) -> Rows:
         """How its steps are shown."""
         knobs, channels = self._names
         target = self.run.target or (0.0 if self.task is None else self.task.target)
-        if "transmission" not in self.figures:
+        if self.is_orbit:
             return OrbitRows(target, channels)
         spans = [] if self.section is None else [knob.hi - knob.lo for knob in self.section.knobs]
         return TransmissionRows(target, None, np.array(spans or [np.inf] * len(knobs)))
 
     @property
-    def figures(self) -> tuple[str, ...]:
-        """Their names."""
-        is_orbit = self.task is None or self.task.kind == "orbit"
-        return ("rms_mm",) if is_orbit else ("acct_ma", "mfc1_ma", "transmission")
-
-    @property
     def _names(self) -> tuple[list[str], tuple[str, ...]]:
+        """Of knobs and channels."""
         if self.section is None:
             return self.run.knobs, tuple(self.run.channels)
         return [knob.name for knob in self.section.knobs], tuple(channel.name for channel in self.section.channels)
 
     def display(self, console: Console) -> RunDisplay:
         """Its live table."""
-        title = self.run.task if self.task is None else self.task.title
         goal = f", goal: {self.run.goal}" if self.run.goal else ""
-        return RunDisplay(console, f"run {self.run.id}, {title}: {self.run.agent}{goal}", self.rows, self._names[0])
+        title = f"run {self.run.id}, {self.title}: {self.run.agent}{goal}"
+        return RunDisplay(console, title, self.rows, self._names[0])
 
 
 def scene(client: Client, run: int) -> Scene:

@@ -31,8 +31,7 @@ def preflight(context: typer.Context, name: str, console: Console | None) -> Che
             errors.print(result_line(done.result, done.scene.rows))
             return None
         found = client.preflight.get(section.section)
-    title = found.section if done.scene.task is None else done.scene.task.title
-    return _checked(found, title)
+    return _checked(found, done.scene.title)
 
 
 def _section(client: Client, name: str) -> PreflightSummary:

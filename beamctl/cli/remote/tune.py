@@ -87,7 +87,6 @@ def _draw(console: Console, done: Watched, report: Report) -> None:
         return
     from beamctl.cli.pictures import plot_steps
 
-    title = done.run.task if done.scene.task is None else done.scene.task.title
-    plot_steps(done.steps, report.plot, f"{title}: {done.run.agent}")
+    plot_steps(done.steps, report.plot, f"{done.scene.title}: {done.run.agent}")
     if not report.as_json:
         console.print(f"written: {report.plot}")

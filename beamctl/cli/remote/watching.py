@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import typer
 from rich.console import Console
@@ -14,6 +15,7 @@ from beamctl.errors import ConflictError, EngineError, LeaseHeldError
 from beamctl.run.events import RunResult, Stepped
 
 
+@dataclass(frozen=True)
 class Watched:
     """A run at its end.
 
@@ -24,11 +26,15 @@ class Watched:
         result: how it ended.
     """
 
-    def __init__(self, run: Run, scene: Scene, steps: list[Stepped], result: RunResult) -> None:
-        self.run = run
-        self.scene = scene
-        self.steps = steps
-        self.result = result
+    run: Run
+    scene: Scene
+    steps: list[Stepped]
+    result: RunResult
+
+    @property
+    def agent(self) -> str:
+        """The trained agent that was asked for, or would have been."""
+        return str(self.run.choice.get("agent") or "")
 
 
 def run_of(client: Client, request: Request, console: Console | None) -> int:
