@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import scipy  # its parts load themselves when they are used
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, PositiveFloat
-from scipy.linalg import cho_solve, cholesky
 
 from beamctl.errors import IncompatibleAgentError
 from beamctl.task.transmission import Array, objective
@@ -183,7 +183,7 @@ class Prior:
         """Rows and columns of the knobs that move."""
 
         def root(metric: Matrix) -> Array:
-            return np.asarray(cholesky(np.array(metric)[np.ix_(slots, slots)], lower=True))
+            return np.asarray(scipy.linalg.cholesky(np.array(metric)[np.ix_(slots, slots)], lower=True))
 
         centre = np.array(f.centre)[slots]
         return cls(f.height, centre, root(f.bump), root(f.metric), f.amplitude, f.offset, f.noise, f.floor)
@@ -215,9 +215,9 @@ class Posterior:
         self.prior = prior
         self._seen = x @ prior.root
         variance = prior.noise**2 + np.square(noise / np.maximum(level + prior.floor, LEAST_SHARE))
-        self._factor = cholesky(prior.covariance(self._seen, self._seen) + np.diag(variance), lower=True)
+        self._factor = scipy.linalg.cholesky(prior.covariance(self._seen, self._seen) + np.diag(variance), lower=True)
         rest = np.log(level + prior.floor) - prior.mean(x)
-        self._inverse = cho_solve((self._factor, True), np.eye(len(x)))
+        self._inverse = scipy.linalg.cho_solve((self._factor, True), np.eye(len(x)))
         self._weights = self._inverse @ rest
 
     def bound(self, x: Array, beta: float) -> Array:
@@ -234,10 +234,8 @@ class Posterior:
 
 def candidates(k: int) -> tuple[Array, Array]:
     """Points in [-1, 1]^k that are tried near and far, the first of both the centre; always the same ones."""
-    from scipy.stats import qmc  # a third of a second that only this agent needs
-
-    near = 2.0 * qmc.Sobol(k, seed=0).random(NEAR) - 1.0
+    near = 2.0 * scipy.stats.qmc.Sobol(k, seed=0).random(NEAR) - 1.0
     near[1::2] = np.sign(near[1::2]) * np.abs(near[1::2]) ** FACE
-    far = 2.0 * qmc.Sobol(k, seed=1).random(FAR) - 1.0
+    far = 2.0 * scipy.stats.qmc.Sobol(k, seed=1).random(FAR) - 1.0
     near[0], far[0] = 0.0, 0.0
     return near, far

@@ -5,7 +5,7 @@ the box of step and setpoint limits.
 """
 
 import numpy as np
-from scipy.optimize import lsq_linear
+import scipy  # its parts load themselves when they are used
 
 from beamctl.task.encoding import Normalisation, normaliser
 from beamctl.task.orbit import Array
@@ -71,7 +71,7 @@ def bounded_least_squares(response: Array, wanted: Array, lo: Array, hi: Array) 
     x = 0.5 * (lo + hi)
     if open_.any():
         rest = wanted - response[:, ~open_] @ x[~open_]
-        x[open_] = lsq_linear(response[:, open_], rest, (lo[open_], hi[open_])).x
+        x[open_] = scipy.optimize.lsq_linear(response[:, open_], rest, (lo[open_], hi[open_])).x
     return np.asarray(x)
 
 

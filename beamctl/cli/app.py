@@ -110,6 +110,7 @@ def main() -> None:
         operate,
         preflight,
         runs,
+        serve,
         status,
         store,
         train,

@@ -9,7 +9,7 @@ linear the machine is.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import hadamard
+import scipy  # its parts load themselves when they are used
 
 from beamctl.task.orbit import Array
 
@@ -122,7 +122,7 @@ def measured_response(settings_a: Array, readings_mm: Array) -> MeasuredResponse
 
 def _hadamard(size: int) -> Array:
     if size & (size - 1) == 0:
-        return np.asarray(hadamard(size), dtype=float)
+        return np.asarray(scipy.linalg.hadamard(size), dtype=float)
     return _paley(size - 1)
 
 

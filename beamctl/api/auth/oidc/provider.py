@@ -14,7 +14,9 @@ from beamctl.api.options import OidcOptions
 from beamctl.api.problem import ProblemError
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # that Authlib would rather have httpx2
+    import authlib.deprecate  # switches its warnings on
+
+    warnings.simplefilter("ignore", authlib.deprecate.AuthlibDeprecationWarning)  # it would rather have httpx2
     from authlib.integrations.base_client import OAuthError
     from authlib.integrations.httpx_client import AsyncOAuth2Client
 
