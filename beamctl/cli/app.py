@@ -122,7 +122,8 @@ def main() -> None:
         app()
     except NotLoggedInError as error:
         fail(error)
-        errors.print("beamctl login, BEAMCTL_API_KEY or --key-file say who you are")
+        if error.code == "not-logged-in":
+            errors.print("beamctl login, BEAMCTL_API_KEY or --key-file say who you are")
         sys.exit(EXIT_USAGE)
     except BeamControlError as error:
         fail(error)
