@@ -13,8 +13,8 @@ from beamctl.api.middleware.body_limit import BodyLimit
 from beamctl.api.middleware.forwarded import Forwarded
 from beamctl.api.middleware.headers import SecurityHeaders
 from beamctl.api.middleware.hosts import Hosts
+from beamctl.api.middleware.measured import Measured
 from beamctl.api.middleware.unexpected import Unexpected
-from beamctl.api.options import ServiceOptions
 from beamctl.api.routers.all import ROUTERS
 from beamctl.api.routing import GatedRoute
 from beamctl.api.service import Service
@@ -42,7 +42,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers=HANDLERS,
-        middleware=_middleware(service.options),
+        middleware=_middleware(service),
         lifespan=lifespan,
     )
     app.state.service = service
@@ -52,10 +52,12 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-def _middleware(options: ServiceOptions) -> list[Middleware]:
+def _middleware(service: Service) -> list[Middleware]:
     """Outermost first."""
+    options = service.options
     return [
         Middleware(AccessLog),
+        Middleware(Measured, service.metrics),
         Middleware(SecurityHeaders),
         Middleware(Unexpected),
         Middleware(Hosts, options.hosts),

@@ -82,8 +82,8 @@ def chosen(one: Listed) -> dict[str, Scalar]:
 def _decisions(one: Listed, stands: Standing, *, has_owner: bool) -> dict[str, Any]:
     is_proposed = stands.proposal is not None
     return {
-        "allowed": allowed(one.run, is_proposed=is_proposed),
-        "hint": hint(one.run, is_proposed=is_proposed, has_owner=has_owner),
+        "allowed": allowed(one, is_proposed=is_proposed),
+        "hint": hint(one, is_proposed=is_proposed, has_owner=has_owner),
         "has_owner": has_owner,
         "proposal": stands.proposal,
         "hold": stands.hold,

@@ -11,7 +11,10 @@ from fastapi import FastAPI
 
 from beamctl.errors import PortInUseError
 
-MOST_CONNECTIONS = 500
+MOST_CONNECTIONS = 1000
+"""event streams are half of it, at most"""
+UNREAD_S = 30
+"""a client that does not take for so long what was sent is gone"""
 END_S = 1
 """how long answers that have begun may take to end"""
 
@@ -74,6 +77,8 @@ def listening(binding: Binding) -> socket.socket:
     found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # what is accepted inherits it: the kernel drops who does not read
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * UNREAD_S)
         found.bind((binding.interface, binding.port))
     except OSError as error:
         found.close()

@@ -43,6 +43,7 @@ class Service:
         control: whether a control process is there.
         figures: of runs.
         hub, watcher: who listens to events, and who finds them.
+        metrics: for Prometheus.
     """
 
     def __init__(

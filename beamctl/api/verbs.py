@@ -1,8 +1,8 @@
 """Which commands mean something for a run, and what a person can do."""
 
 from beamctl.run.orders import NEEDS, PARKED
-from beamctl.store.runs import Run
-from beamctl.store.states import RunState, Verb
+from beamctl.store.pages import Listed
+from beamctl.store.states import RequestState, RunState, Verb
 
 DECISIONS = (Verb.APPROVE, Verb.TAKEOVER, Verb.RESTORE, Verb.LEAVE, Verb.CLEAR)
 """what nobody may say without having seen what it is about"""
@@ -32,23 +32,33 @@ APPROVE = "A step waits: approve writes it, abort restores what was found."
 ORPHAN = "No process is at work on this run: the next control process brings back what it has moved."
 
 
-def allowed(run: Run, *, is_proposed: bool) -> list[Verb]:
+def is_left(one: Listed) -> bool:
+    """Whether a section has been left to a person: nobody works on its run any more."""
+    claimed = one.request is not None and one.request.state is RequestState.CLAIMED
+    return one.run.ended is None and one.run.state in PARKED and not claimed
+
+
+def allowed(one: Listed, *, is_proposed: bool) -> list[Verb]:
     """Commands that would do something now."""
+    run = one.run
     if run.ended is not None or run.state in _DONE:
         return []
     if run.state in PARKED:
-        return [Verb.ABORT, Verb.RESTORE, Verb.LEAVE, Verb.CLEAR]
+        return [Verb.ABORT, Verb.RESTORE, Verb.LEAVE, Verb.CLEAR] if is_left(one) else []
     if run.state in _ENDING:
         return [Verb.HALT]
     return [verb for verb in Verb if _would_do(verb, run.state, is_proposed=is_proposed)]
 
 
-def why_not(run: Run, verb: Verb, *, is_proposed: bool) -> str:
+def why_not(one: Listed, verb: Verb, *, is_proposed: bool) -> str:
     """Why a command is refused; empty where it is not."""
+    run = one.run
     if run.ended is not None:
         return f"run {run.id} has ended: {run.outcome or run.state.value}"
     if verb is Verb.APPROVE and not is_proposed:
         return f"no step of run {run.id} waits for approval"
+    if verb in DECISIONS and run.state in PARKED and not is_left(one):
+        return f"run {run.id} is {run.state.value} since a moment ago, and still reads what the machine does: try again"
     needed = NEEDS.get(verb)
     if verb in (*ALWAYS, Verb.APPROVE) or needed is None or run.state in needed:
         return ""
@@ -56,8 +66,9 @@ def why_not(run: Run, verb: Verb, *, is_proposed: bool) -> str:
     return f"run {run.id} is {run.state.value}; {verb.value} is for a run that is {words}"
 
 
-def hint(run: Run, *, is_proposed: bool, has_owner: bool) -> str:
+def hint(one: Listed, *, is_proposed: bool, has_owner: bool) -> str:
     """What a person can do; empty where nothing is needed."""
+    run = one.run
     if run.ended is not None:
         return ""
     if not has_owner and run.state not in PARKED:

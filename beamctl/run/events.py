@@ -75,6 +75,24 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Proposed:
+    """A step waits for approval.
+
+    Attributes:
+        what: for people: "step 3".
+        step: its number.
+        setpoint_a, change_a: A, shape (k,).
+        predicted: what the model expects after it; empty where it cannot tell.
+    """
+
+    what: str
+    step: int
+    setpoint_a: Array
+    change_a: Array
+    predicted: Figures
+
+
+@dataclass(frozen=True)
 class Restored:
     """The snapshot has been written back, a line per knob."""
 
@@ -102,7 +120,7 @@ class Advice:
     note: str = ""
 
 
-Event = Armed | Changed | Stepped | Held | Restored | Advice
+Event = Armed | Changed | Stepped | Held | Proposed | Restored | Advice
 Listener = Callable[[Event], None]
 
 

@@ -17,10 +17,12 @@ from beamctl.errors import (
     RunAbortedError,
     StaleReadingError,
 )
+from beamctl.run.approval import Approval, Proposal
 from beamctl.run.conflict import Conflict
 from beamctl.run.course import Array, Course, Visit
 from beamctl.run.events import Held, Stepped
 from beamctl.run.hold import TROUBLE, Hold, limit_s
+from beamctl.run.hold_notes import HoldNotes
 from beamctl.run.orders import Orders
 from beamctl.run.progress import Progress
 from beamctl.run.record import Record
@@ -43,6 +45,7 @@ class Moves:
         progress: what has been seen.
         orders: what people want.
         voice, record: who is told, and where it is written down.
+        asks: every step waits until a person approves it.
 
     Attributes:
         conflict: asks people when somebody else has written.
@@ -57,6 +60,8 @@ class Moves:
         orders: Orders,
         voice: Voice,
         record: Record,
+        *,
+        asks: bool = False,
     ) -> None:
         self._guard = guard
         self._clock = clock
@@ -65,7 +70,9 @@ class Moves:
         self._orders = orders
         self._voice = voice
         self._record = record
-        self._hold = Hold(clock, guard.check_fit, self.check_orders, lambda *how: voice.tell(Held(*how)))
+        self._notes = HoldNotes(clock, voice, record)
+        self._hold = Hold(clock, guard.check_fit, self.check_orders, self._notes.note)
+        self._approval = Approval(orders, voice, record, self.check_orders, self.wait, is_asked=asks)
         self.conflict = Conflict(guard, orders, voice, record, self.wait)
         self._started = clock.now()
         self._why_elsewhere = ""
@@ -89,14 +96,14 @@ class Moves:
             if self._orders.has(Verb.ACCEPT):
                 return None
             setpoint = choose()
-            if self._write(partial(self._guard.move, setpoint)):
+            if self._is_approved(setpoint) and self._write(partial(self._guard.move, setpoint)):
                 return setpoint
             self._measured_again()
 
     def approach(self, goal: Array) -> None:
         """Go to setpoints that may be further away than one step; stay where somebody else has set something."""
-        while not self._write(partial(self._guard.approach, goal)) and self._progress.best is not None:
-            pass
+        while not self._approach_once(goal) and self._progress.best is not None:
+            self._waits_for_people()
 
     def measure(self) -> Measurement:
         """Measure; for as long as that is not possible, wait."""
@@ -142,6 +149,18 @@ class Moves:
     def wait(self) -> None:
         """Let a moment pass while somebody decides."""
         self._clock.sleep(POLL_S)
+
+    def _approach_once(self, goal: Array) -> bool:
+        """Whoever has accepted what is there has approved of the way to the best of it, too."""
+        is_approved = self._orders.has(Verb.ACCEPT) or self._is_approved(goal, "the way back to the best setting")
+        return (is_approved or self._orders.has(Verb.ACCEPT)) and self._write(partial(self._guard.approach, goal))
+
+    def _is_approved(self, setpoint: Array, what: str = "") -> bool:
+        """Whether these setpoints, A, may be written as far as people are concerned."""
+        last = self._progress.visits[-1]
+        change, step = setpoint - last.setpoint_a, self._progress.steps + 1
+        predicted = self._course.predict(last.measured, change)
+        return self._approval.is_given(Proposal(what or f"step {step}", step, setpoint, change, predicted))
 
     def _write(self, action: Callable[[], None]) -> bool:
         """Do what writes; False where it had to wait before anything was sent, and may not be right any more."""
@@ -198,6 +217,7 @@ class Moves:
             if self._beam_losses > 1:
                 raise RepeatedTripError(f"for the second time within {BLAMED_S:g} s of a write of ours: {error}")
         self._voice.change(RunState.HOLD, f"{error}: waits up to {limit_s(error):g} s, then restores")
+        self._notes.begin()
         self._hold.wait_until_fit(error, since)
         if is_ours and self._progress.visits:
             self._step_back()
@@ -223,11 +243,12 @@ class Moves:
         if not orders.has(Verb.PAUSE):
             return False
         since = self._clock.now()
+        self._notes.begin()
         reason = f"paused by {orders.by(Verb.PAUSE)}"
         self._voice.change(RunState.HOLD, reason)
         while orders.has(Verb.PAUSE) and not orders.has(Verb.ACCEPT):
             self.check_orders()
-            self._voice.tell(Held(reason, self._clock.now() - since))
+            self._notes.note(reason, self._clock.now() - since, None)
             self.wait()
         self._voice.change(RunState.RUNNING, "resumed")
         return True

@@ -13,12 +13,13 @@ NEEDS = {
     Verb.RESTORE: (RunState.CONFLICT, *PARKED),
     Verb.LEAVE: (RunState.CONFLICT, *PARKED),
     Verb.CLEAR: PARKED,
-    Verb.PAUSE: (RunState.IDLE, RunState.ARMED, RunState.RUNNING, RunState.HOLD),
-    Verb.RESUME: (RunState.RUNNING, RunState.HOLD),
+    Verb.PAUSE: (RunState.IDLE, RunState.ARMED, RunState.RUNNING, RunState.HOLD, RunState.REVIEW),
+    Verb.RESUME: (RunState.RUNNING, RunState.HOLD, RunState.REVIEW),
+    Verb.APPROVE: (RunState.REVIEW,),
 }
 """states in which an order means something; the others do in every state"""
 HINTS = {
-    RunState.REVIEW: "beamctl runs accept {run}, or abort {run}",
+    RunState.REVIEW: "beamctl runs accept {run}, or abort {run}; a step that waits: approve {run}",
     RunState.CONFLICT: "beamctl runs takeover {run}, restore {run}, or leave {run}",
     RunState.HALTED: "beamctl runs restore {run}, or clear {run} to leave everything as it is",
     RunState.FAULT: "beamctl runs restore {run}, or clear {run} to leave everything as it is",
@@ -52,6 +53,7 @@ class Orders:
         self._by[verb] = by
         if verb is Verb.RESUME:
             self._flags[Verb.PAUSE].clear()
+            self._decisions.append(verb)
         elif verb in (Verb.LEAVE, Verb.RESTORE, Verb.TAKEOVER, Verb.CLEAR, Verb.APPROVE):
             self._decisions.append(verb)
         else:

@@ -7,7 +7,7 @@ from beamctl.engine.guarded import Snapshot
 from beamctl.engine.journal import Journal, NoJournal
 from beamctl.engine.layout import SectionLayout
 from beamctl.engine.restore import RestoreLine
-from beamctl.run.course import Figures, Visit
+from beamctl.run.course import Array, Figures, Visit
 from beamctl.store.states import RunState
 
 
@@ -25,6 +25,12 @@ class Record(Journal, Protocol):
 
     def measured_again(self, step: int, visit: Visit) -> None:
         """The newest reading was void; this one takes its place."""
+
+    def proposed(self, step: int, setpoint_a: Array, change_a: Array, predicted: Figures) -> None:
+        """A step waits for approval."""
+
+    def held(self, reason: str, restore_in_s: float | None) -> None:
+        """Nothing is written for now; never raises."""
 
     def taken_over(self, values: Mapping[str, float]) -> None:
         """What somebody else has set, A by PV, is what a restore goes back to from now on."""
@@ -46,6 +52,12 @@ class NoRecord(NoJournal):
         """Nothing."""
 
     def measured_again(self, step: int, visit: Visit) -> None:
+        """Nothing."""
+
+    def proposed(self, step: int, setpoint_a: Array, change_a: Array, predicted: Figures) -> None:
+        """Nothing."""
+
+    def held(self, reason: str, restore_in_s: float | None) -> None:
         """Nothing."""
 
     def taken_over(self, values: Mapping[str, float]) -> None:

@@ -47,6 +47,7 @@ class TuningRun:
         connect_timeout_s: how long PVs may take to answer.
         record: where everything is written down first.
         orders: what people want.
+        asks: every step waits until a person approves it.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class TuningRun:
         connect_timeout_s: float = 5.0,
         record: Record | None = None,
         orders: Orders | None = None,
+        *,
+        asks: bool = False,
     ) -> None:
         self._layout = layout
         self._course = course
@@ -67,7 +70,9 @@ class TuningRun:
         self._voice = Voice(listener, self._record)
         self._progress = Progress(course)
         self._guard = GuardedSection(engine, layout, self._stops, self._record, self.orders.gate)
-        self._moves = Moves(self._guard, engine.clock, course, self._progress, self.orders, self._voice, self._record)
+        self._moves = Moves(
+            self._guard, engine.clock, course, self._progress, self.orders, self._voice, self._record, asks=asks
+        )
         self._endings = Endings(
             self._guard, course, self._progress, self.orders, self._voice, self._record, self._moves
         )

@@ -9,7 +9,7 @@ from beamctl.engine.guarded import Snapshot
 from beamctl.engine.layout import SectionLayout
 from beamctl.engine.restore import RestoreLine
 from beamctl.errors import HaltedError, JournalError, LeaseLostError, StoreError
-from beamctl.run.course import Figures, Visit
+from beamctl.run.course import Array, Figures, Visit
 from beamctl.store.journal import Put
 from beamctl.store.leases import Lease
 from beamctl.store.open import Store
@@ -82,6 +82,23 @@ class StoreRecord:
     def measured_again(self, step: int, visit: Visit) -> None:
         """The same setting, read again."""
         self._append("measured again", step, visit, {})
+
+    def proposed(self, step: int, setpoint_a: Array, change_a: Array, predicted: Figures) -> None:
+        """What a person has to look at before it is written."""
+        payload = {
+            "step": step,
+            "setpoint_a": setpoint_a.tolist(),
+            "change_a": change_a.tolist(),
+            "predicted": dict(predicted),
+        }
+        self._durably(lambda: self._store.events.append("proposed", payload, self._run))
+
+    def held(self, reason: str, restore_in_s: float | None) -> None:
+        """For people only: a hold goes on whether this can be written down or not."""
+        try:
+            self._store.events.append("held", {"reason": reason, "restore_in_s": restore_in_s}, self._run)
+        except StoreError:
+            _log.exception("a hold could not be written down")
 
     def taken_over(self, values: Mapping[str, float]) -> None:
         """What recovery has to go back to instead of the snapshot."""

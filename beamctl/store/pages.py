@@ -6,24 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from beamctl.store.database import Database
 from beamctl.store.events import Event
+from beamctl.store.kinds import kind_column
 from beamctl.store.requests import Request
 from beamctl.store.runs import Run
 from beamctl.store.schema import EventRow, IntentRow, LeaseRow, RequestRow, RunRow
-from beamctl.store.states import RunState
-
-KINDS = ("tune", "preflight", "snapshot", "advice")
-_KIND = case(
-    (RequestRow.algorithm == "preflight", "preflight"),
-    (RequestRow.algorithm == "snapshot", "snapshot"),
-    (or_(RequestRow.dry_run.is_(True), RunRow.outcome == "advised"), "advice"),
-    (RunRow.agent == "preflight", "preflight"),
-    else_="tune",
-)
+from beamctl.store.states import RunKind, RunState
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +23,11 @@ class Listed:
     """A run, with what was asked for.
 
     Attributes:
-        kind: one of KINDS.
         request: None for one that was started by hand.
     """
 
     run: Run
-    kind: str
+    kind: RunKind
     request: Request | None
 
 
@@ -76,7 +67,7 @@ class Pages:
         section: str | None = None,
         task: str | None = None,
         state: RunState | None = None,
-        kind: str | None = None,
+        kind: RunKind | None = None,
         principal: str | None = None,
         request: int | None = None,
         before: int | None = None,
@@ -85,9 +76,11 @@ class Pages:
         """The latest first; with ``id < before`` for the next page."""
         wanted = {"id": run, "section": section, "task": task, "state": state, "principal": principal}
         wanted["request"] = request
-        conditions = [getattr(RunRow, name) == value for name, value in wanted.items() if value is not None]
+        conditions: list[ColumnElement[bool]] = [
+            getattr(RunRow, name) == value for name, value in wanted.items() if value is not None
+        ]
         if kind is not None:
-            conditions.append(kind == _KIND)
+            conditions.append(kind_column == kind.value)
         if before is not None:
             conditions.append(RunRow.id < before)
         query = _LISTED.where(*conditions).order_by(RunRow.id.desc()).limit(limit)
@@ -174,7 +167,7 @@ def _selected() -> Select[Any]:
     run = [column.label(f"run_{column.name}") for column in RunRow.__table__.columns]
     request = [column.label(f"request_{column.name}") for column in RequestRow.__table__.columns]
     joined = RunRow.__table__.outerjoin(RequestRow.__table__, RunRow.request == RequestRow.id)
-    return select(*run, *request, _KIND.label("kind")).select_from(joined)
+    return select(*run, *request, kind_column.label("kind")).select_from(joined)
 
 
 _LISTED = _selected()
@@ -184,7 +177,7 @@ def _listed(row: Row[Any]) -> Listed:
     found = row._mapping
     run = {column.name: found[f"run_{column.name}"] for column in RunRow.__table__.columns}
     request = {column.name: found[f"request_{column.name}"] for column in RequestRow.__table__.columns}
-    return Listed(Run(**run), found["kind"], None if request["id"] is None else Request(**request))
+    return Listed(Run(**run), RunKind(found["kind"]), None if request["id"] is None else Request(**request))
 
 
 def _figures(row: Row[Any]) -> FigureRow:

@@ -20,6 +20,7 @@ from beamctl.wiring.courses import course_of
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import with_fences
 from beamctl.wiring.kit import Choice, TaskKit
+from beamctl.wiring.orbit import PREFLIGHT
 
 
 def new_request(
@@ -149,6 +150,7 @@ class ControlWorkshop:
             self._deployment.settings.connect_timeout_s,
             StoreRecord(self._store, lease, run.id, asdict(choice)),
             orders,
+            asks=request.needs_approval and choice.algorithm != PREFLIGHT,
         )
         return RunAttempt(engine, tuning, self._store, run.id, dry_run=request.dry_run)
 

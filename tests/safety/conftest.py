@@ -147,7 +147,7 @@ class Rig:
         guard.arm()
         return guard
 
-    def run(self, agent=None, *, record=None, orders=None, **problem) -> TuningRun:
+    def run(self, agent=None, *, record=None, orders=None, asks=False, **problem) -> TuningRun:
         """A run; events go to ``events`` and then to ``on_event``."""
 
         def listen(event: object) -> None:
@@ -155,7 +155,7 @@ class Rig:
             self.on_event(event)
 
         course = OrbitCourse(replace(self.problem, **problem), agent or BoxLeastSquaresAgent())
-        return TuningRun(self.engine, self.layout, course, listen, record=record, orders=orders)
+        return TuningRun(self.engine, self.layout, course, listen, record=record, orders=orders, asks=asks)
 
     def again(self) -> "WatchedEngine":
         """The same machine as a new process sees it; its clock goes on."""

@@ -27,7 +27,7 @@ class Series:
 
 
 def lines(title: str, x_title: str, x: Sequence[float], series: Sequence[Series], level: float | None = None) -> Markup:
-    """Numbers over numbers.
+    """Numbers over whole numbers.
 
     Args:
         title: what is drawn, with unit.
@@ -36,7 +36,7 @@ def lines(title: str, x_title: str, x: Sequence[float], series: Sequence[Series]
         series: drawn over each other.
         level: a goal, dashed.
     """
-    across = scale(x, LEFT, WIDTH - RIGHT, most=9)
+    across = scale(x, LEFT, WIDTH - RIGHT, most=9, least_step=1.0)
     up = _up(series, [] if level is None else [level])
     drawn = [_line(one, x, across, up) for one in series]
     goal = [] if level is None else [_goal(up(level))]

@@ -14,8 +14,8 @@ _TITLES = {
 }
 
 
-def figures_by_step(run: Run, steps: Sequence[Step]) -> list[Markup]:
-    """A chart for every figure of the run."""
+def figures_by_step(target: float | None, steps: Sequence[Step]) -> list[Markup]:
+    """A chart for every figure of a run; the goal is dashed."""
     measured = [step for step in steps if step.figures]
     names = list(measured[0].figures) if measured else []
     goal_of = "rms_mm" if "rms_mm" in names else "transmission"
@@ -23,7 +23,7 @@ def figures_by_step(run: Run, steps: Sequence[Step]) -> list[Markup]:
     charts = []
     for name in names:
         values = [step.figures.get(name) for step in measured]
-        level = run.target if name == goal_of else None
+        level = target if name == goal_of else None
         charts.append(lines(_TITLES.get(name, name), "reading", x, [Series(name, values, "one")], level))
     return charts
 

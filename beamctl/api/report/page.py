@@ -39,7 +39,7 @@ def report(service: Service, number: int) -> str:
                 ),
                 *_notes(run),
                 _facts(run, run_parts.puts(service, number).puts),
-                *_section("Figures", _figures(run), *figures_by_step(run, steps)),
+                *_section("Figures", _figures(run), *figures_by_step(_target(service, run), steps)),
                 *_section("Instruments", *readings(run, steps)),
                 *_section("Setpoints", *changes(run, steps), _setpoints(run_parts.setpoints(service, number))),
                 *_section("Steps", _steps(steps)),
@@ -78,9 +78,19 @@ def _facts(run: Run, puts: list[Put]) -> Markup:
         ("preflight", "none" if run.preflight is None else f"run {run.preflight}"),
         ("steps", f"{run.step} of {run.max_steps}" if run.max_steps is not None else run.step),
         ("puts", f"{len(puts)}{': ' if spoken else ''}{spoken}"),
-        ("asked for", ", ".join(f"{name} {value}" for name, value in run.choice.items() if value not in (None, ""))),
+        ("asked for", ", ".join(f"{n} {_spoken(v)}" for n, v in run.choice.items() if v not in (None, ""))),
         ("restore owed", "yes" if run.restore_owed else "no"),
     ])  # fmt: skip
+
+
+def _spoken(value: object) -> str:
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
+
+
+def _target(service: Service, run: Run) -> float | None:
+    """The goal as a number; None where there is none or nobody knows it any more."""
+    task = service.machines.tasks.get(run.task)
+    return run.target if run.target is not None or task is None or run.kind != "tune" else task.target
 
 
 def _figures(run: Run) -> Markup:

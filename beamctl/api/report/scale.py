@@ -34,19 +34,20 @@ class Scale:
         return f"{tick:.{digits}f}"
 
 
-def scale(values: Iterable[float], start: float, end: float, *, most: int = 6) -> Scale:
+def scale(values: Iterable[float], start: float, end: float, *, most: int = 6, least_step: float = 0.0) -> Scale:
     """A scale that holds all values and ends at round numbers.
 
     Args:
         values: finite; may be none at all.
         start, end: places on paper.
         most: ticks.
+        least_step: between ticks.
     """
     found = list(values) or [0.0, 1.0]
     lo, hi = min(found), max(found)
     if hi - lo < 1e-12 * max(1.0, abs(hi)):
         lo, hi = lo - 0.5, hi + 0.5
-    step = _step((hi - lo) / (most - 1))
+    step = _step(max((hi - lo) / (most - 1), least_step))
     first, last = math.floor(lo / step), math.ceil(hi / step)
     ticks = tuple(step * i for i in range(first, last + 1))
     return Scale(ticks[0], ticks[-1], start, end, ticks)

@@ -13,8 +13,8 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Markup:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
-    """Columns; numbers stand at the right."""
-    head = element("thead", element("tr", *(element("th", text, scope="col") for text in heads)))
+    """Columns; numbers, and heads that end with a unit, stand at the right."""
+    head = element("thead", element("tr", *map(_head, heads)))
     body = element("tbody", *(element("tr", *map(_cell, row)) for row in rows))
     return element("table", head, body)
 
@@ -30,6 +30,10 @@ def moment(time: datetime | None) -> str:
         return "-"
     local = time.astimezone()
     return f"{time:%Y-%m-%d %H:%M:%S} UTC ({local:%Y-%m-%d %H:%M:%S %Z})"
+
+
+def _head(text: str) -> Markup:
+    return element("th", text, scope="col", class_="number" if text.endswith(", A") else None)
 
 
 def _cell(value: object) -> Markup:

@@ -9,7 +9,7 @@ from beamctl.api.routing import resource
 from beamctl.api.schemas.advice import Advice, AskAdvice
 from beamctl.api.service import Served
 from beamctl.api.version import PREFIX
-from beamctl.errors import UnknownNameError
+from beamctl.errors import StaleReadingError, UnknownNameError
 
 router = resource("advice")
 AT_ONCE = 2
@@ -33,5 +33,7 @@ def ask_advice(asked: AskAdvice, service: Served, viewer: Viewer) -> Advice:
         raise ProblemError("too-many", f"{AT_ONCE} others are being advised: try again", {"Retry-After": "2"})
     try:
         return service.machines.advise(asked, row)
+    except StaleReadingError as error:
+        raise ProblemError("no-live-data", str(error)) from error
     finally:
         _room.release()

@@ -13,14 +13,13 @@ from beamctl.api.schemas.runs import Key, NewRequest, Puts, Request, RestoreSnap
 from beamctl.api.service import Served
 from beamctl.api.version import PREFIX
 from beamctl.api.versions import etag
-from beamctl.store.states import RunState
+from beamctl.store.states import RunKind, RunState
 
 router = resource("runs")
 _ROOT = f"{PREFIX}/runs"
 IdempotencyKey = Annotated[
     Key | None, Header(alias="Idempotency-Key", description="The same key again is the same request again.")
 ]
-KindFilter = Annotated[str | None, Query(pattern="^(tune|preflight|snapshot|advice)$")]
 
 
 @router.post(_ROOT, status_code=202)
@@ -47,7 +46,7 @@ def list_runs(
     section: Word = None,
     task: Word = None,
     state: Annotated[RunState | None, Query()] = None,
-    kind: KindFilter = None,
+    kind: Annotated[RunKind | None, Query()] = None,
     principal: Word = None,
     before: Before = None,
     limit: Limit = 50,

@@ -98,6 +98,7 @@ class Hub:
         if self._accounts[client.account] >= MOST_PER_ACCOUNT:
             detail = f"{client.account} has {MOST_PER_ACCOUNT} event streams open: close some"
             raise ProblemError("too-many", detail, again)
+        client.seen[TICK] = self._newest.get(TICK, (0, b""))[0]  # that one is old
         self._clients.add(client)
         self._accounts[client.account] += 1
         self.wanted |= client.sections

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
 from beamctl.api.principal import Principal
+from beamctl.api.problem import ProblemError
 from beamctl.api.stream import frames
 from beamctl.api.stream.hub import Client, Hub
 from beamctl.store.open import Store
@@ -117,10 +118,13 @@ async def _is_sent(send: Send, message: Message) -> bool:
     return False
 
 
-def asks_again(request: Request, identify: Callable[[Request], Principal | None]) -> StillThere:
+def asks_again(request: Request, recognise: Callable[[Request], Principal | None]) -> StillThere:
     """Whoever has made a request, as they are known later."""
 
     async def ask() -> Principal | None:
-        return await run_in_threadpool(identify, request)
+        try:
+            return await run_in_threadpool(recognise, request)
+        except ProblemError:
+            return None
 
     return ask

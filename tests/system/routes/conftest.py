@@ -1,4 +1,4 @@
-"""The service over a real store: uvicorn on a free port, people with keys, and a control process over simulated machines."""
+"""The service over a real store: uvicorn, people with keys, and a control process over simulated machines."""
 
 import secrets
 import socket
@@ -25,7 +25,7 @@ from beamctl.store.runs import Run
 from beamctl.store.states import Role
 from beamctl.wiring.control import ControlWorkshop
 from beamctl.wiring.deployment import Deployment
-from tests.system.routes.machines import PlainMachines
+from beamctl.wiring.serve.machines import DescribedMachines
 
 PATIENCE_S = 60.0
 SECTION = "cafe2-cm1"
@@ -82,10 +82,10 @@ class Site:
     def __init__(self, store: Store, deployment: Deployment) -> None:
         self.store = store
         self.deployment = deployment
-        self.service = Service(store, PlainMachines(deployment))
+        self.service = Service(store, DescribedMachines(deployment, store))
         self.app = create_app(self.service)
         self._clients: list[httpx.Client] = []
-        self.socket = socket.socket()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sends at once
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -98,9 +98,9 @@ class Site:
             store.users.create(f"{role.value}-1", role, None, principal="tests")
         self.viewer, self.operator, self.admin = (self.as_(f"{role.value}-1") for role in Role)
 
-    def key_of(self, name: str, scope: Role = Role.ADMIN) -> str:
-        """A new API key."""
-        token = new_token(KEY)
+    def key_of(self, name: str) -> str:
+        """A new API key, as mighty as the account."""
+        token, scope = new_token(KEY), self.store.users.get(name).role
         expires = datetime.now(UTC) + timedelta(days=1)
         self.store.keys.create(token_hash(token), token[:12], name, "tests", scope, expires, name)
         return token
@@ -161,7 +161,8 @@ class Site:
         detail = self.service.machines.sections[section]
         k, n = len(detail.knobs), len(detail.channels)
         payload = {
-            "unfit": [], "identity": "CAFe2 simulation", "is_simulated": True, "permit": True, "enable": True,
+            "knobs": [knob.name for knob in detail.knobs], "unfit": [],
+            "identity": "CAFe2 simulation", "is_simulated": True, "permit": True, "enable": True,
             "heartbeat_age_s": 0.1, "current_ma": 0.2, "current_severity": 0, "setpoint_a": [0.5] * k,
             "readback_a": [0.5] * k, "knob_severity": [0] * k, "values": [1.0] * n, "median": [1.0] * n,
             "noise": [0.01] * n, "valid": [True] * n, "severity": [0] * n, "channel_age_s": [0.1] * n,
@@ -169,39 +170,50 @@ class Site:
         }  # fmt: skip
         self.store.live.publish({section: payload})
 
-    def close(self) -> None:
-        for client in self._clients:
-            client.close()
+    def shut(self) -> None:
+        """End the service; safe to call twice."""
         self.service.watcher.close_streams()
         self.server.should_exit = True
         self._thread.join()
+
+    def close(self) -> None:
+        """End everything."""
+        for client in self._clients:
+            client.close()
+        self.shut()
         self.socket.close()
 
 
 @contextmanager
-def _site(folder) -> Iterator[Site]:
+def open_site(folder) -> Iterator[Site]:
+    """A service over a new store."""
     url = f"sqlite:///{folder}/beamctl.db"
     with open_store(url) as store:
         site = Site(store, Deployment(Settings(store=url)))
-        yield site
-        site.close()
+        try:
+            yield site
+        finally:
+            site.close()
 
 
 @pytest.fixture(scope="session")
 def quiet(tmp_path_factory) -> Iterator[Site]:
     """A service without any control process."""
-    with _site(tmp_path_factory.mktemp("quiet")) as site:
+    with open_site(tmp_path_factory.mktemp("quiet")) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Iterator[Site]:
     """A service beside a control process; whoever begins a run ends it."""
-    with _site(tmp_path_factory.mktemp("site")) as one:
+    with open_site(tmp_path_factory.mktemp("site")) as one:
         control = Control(one.store, one.deployment)
         one.control = control
-        yield one
-        control.stop()
+        one.wait_for(lambda: one.service.control.is_alive)
+        try:
+            yield one
+        finally:
+            control.stop()
 
 
 @pytest.fixture(scope="session")
