@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 from beamctl.cli.app import EXIT_ADVISED, EXIT_NOT_REACHED
-from beamctl.cli.client import Client
 from beamctl.cli.display import RunDisplay
 from beamctl.cli.rows import Rows, make_rows
+from beamctl.cli.store_client import StoreClient
 from beamctl.engine.fenced import RequestingEngine
 from beamctl.errors import EngineError, LeaseHeldError
 from beamctl.run.attempt import write_result
@@ -223,10 +223,11 @@ def _by_the_control_process(
     kit = d.kit(task)
     course = kit.course(choice)
     done = Done(make_rows(kit, choice.target), course.proposer)
-    client = Client(store, kit, console)
+    client = StoreClient(store, kit, console)
     with _handling(lambda *_: client.end()):
         done.run, done.result = client.carry_out(requested(d, task, choice, terms))
-    done.steps.extend(client.steps)
+    done.steps.extend(client.story.steps)
+    done.advice = client.story.advice
     return done
 
 

@@ -1,5 +1,6 @@
 """Processes that belong to a command: started together, started again when they die, ended in order."""
 
+import signal
 import subprocess
 import threading
 import time
@@ -127,9 +128,11 @@ def keep_alive(children: Sequence[Child], stop: threading.Event) -> None:
 
 @contextmanager
 def ended_at_last(children: Sequence[Child]) -> Iterator[None]:
-    """Whatever happens in the block, the last that was started ends first, and none stays."""
+    """Whatever happens in the block, the last that was started ends first, and none stays; for the main thread."""
     try:
         yield
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # who is impatient would leave some of them behind
+            signal.signal(number, signal.SIG_IGN)
         for child in reversed(children):
             child.end()

@@ -48,7 +48,9 @@ def demo(
         console.print(f"service at {url}")
         log_in(client)
         done = tune_all(client, d.demonstrated, console)
-    objects = [as_object(head(one.run.task, one.run.algorithm, one.agent), one.result) for one in done.values()]
+    objects = [
+        as_object(head(one.run.task, one.run.algorithm, one.agent), one.result, run=one.run.id) for one in done.values()
+    ]
     (out / "summary.json").write_text(json.dumps(objects, indent=1) + "\n", encoding="utf-8")
     pictures = _draw(list(done.values()), out, f"seed {chosen}")
     console.print(_table(done))
@@ -70,7 +72,7 @@ def _fresh(settings: Settings, out: Path) -> Settings:
     with open_store(url) as store:
         if store.leases.is_held("control"):
             raise BeamControlError(f"another demonstration is at work in {out}: give this one another --out")
-    for file in out.glob("store.db*"):
+    for file in filter(Path.is_file, out.glob("store.db*")):
         file.unlink()
     return settings.model_copy(update={"store": url, "http_port": 0})
 

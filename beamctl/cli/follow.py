@@ -9,6 +9,7 @@ from beamctl.cli.rows import make_rows
 from beamctl.cli.story import RunStory
 from beamctl.run.events import Event, RunResult
 from beamctl.run.orders import HINTS, PARKED
+from beamctl.store.events import now
 from beamctl.store.leases import section_lease
 from beamctl.store.open import Store
 from beamctl.store.runs import Run
@@ -72,7 +73,7 @@ class Follower:
                 if self._is_over(run):
                     return
                 hint = HINTS[run.state].format(run=run.id) if run.state in HINTS else ""
-                waiting = self.story.waiting(has_owner=self._has_owner(run), hint=hint)
+                waiting = self.story.waiting(now(), has_owner=self._has_owner(run), hint=hint)
                 if waiting is not None:
                     show(waiting)
                 look()
@@ -99,6 +100,6 @@ class Follower:
         while stored := self._store.events.read(self._after, self._run):
             self._after = stored[-1].seq
             for one in stored:
-                event = self.story.take(one.kind, one.payload)
+                event = self.story.take(one.kind, one.payload, one.time)
                 if event is not None:
                     yield event

@@ -22,10 +22,13 @@ def head_of(task: str, kit: TaskKit, choice: Choice) -> dict[str, Any]:
     return head(task, choice.algorithm or kit.algorithms[0], choice.agent or kit.default_agent)
 
 
-def as_object(asked: Mapping[str, Any], result: RunResult, advice: Advice | None = None) -> dict[str, Any]:
-    """A result behind its head."""
+def as_object(
+    asked: Mapping[str, Any], result: RunResult, advice: Advice | None = None, run: int | None = None
+) -> dict[str, Any]:
+    """A result behind its head; ``run`` null where nothing was written down."""
     shown = {
         **asked,
+        "run": run,
         "outcome": result.outcome.value,
         "steps": result.steps,
         "initial": _figures(result.initial),
@@ -60,7 +63,7 @@ def nothing_done(asked: Mapping[str, Any], error: BeamControlError, *, is_orbit:
     """A run that did not begin, behind its head."""
     nothing = dict.fromkeys(FIGURES[is_orbit])
     return {
-        **asked, "outcome": Outcome.FAILED.value, "steps": 0, "initial": nothing, "final": nothing,
+        **asked, "run": None, "outcome": Outcome.FAILED.value, "steps": 0, "initial": nothing, "final": nothing,
         "restored": False, "writes": 0, "reason": str(error),
     }  # fmt: skip
 

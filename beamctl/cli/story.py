@@ -1,13 +1,13 @@
 """A run as its events tell it, whoever brings them: the store, or the service."""
 
 import math
-import time
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from beamctl.engine.restore import RestoreLine, RestoreOutcome, RestoreReport
-from beamctl.run.events import Changed, Event, Held, Outcome, Restored, RunResult, Stepped
+from beamctl.run.events import Advice, Changed, Event, Held, Outcome, Proposed, Restored, RunResult, Stepped
 from beamctl.run.visits import number, numbers
 from beamctl.store.states import RunState
 
@@ -28,11 +28,13 @@ class RunStory:
         self.steps: list[Stepped] = []
         self.result: RunResult | None = None
         self.restored: Restored | None = None
-        self._changed: Changed | None = None
-        self._since = time.monotonic()
-        self._is_orphan = False
+        self._proposed: Proposed | None = None
+        self._state: RunState | None = None
+        self._hold = Held("", 0.0)
+        self._since: datetime | None = None
+        self._orphan_since: datetime | None = None
 
-    def take(self, kind: str, payload: Any) -> Event | None:
+    def take(self, kind: str, payload: Any, time: datetime) -> Event | None:
         """Note an event as it was written down; what there is to show of it."""
         event = translated(kind, payload)
         match event:
@@ -43,26 +45,39 @@ class RunStory:
                 self.steps.append(event)
             case Restored():
                 self.restored = event
+            case Proposed():
+                self._proposed = event
             case Changed():
-                self._changed, self._since = event, time.monotonic()
+                self._state, self._hold, self._since = event.state, Held(event.reason, 0.0), time
+            case Held():
+                self._hold, self._since = event, time
         return event
 
-    def waiting(self, *, has_owner: bool, hint: str = "") -> Held | None:
+    @property
+    def advice(self) -> Advice | None:
+        """What a dry run has proposed; None where it was none, or has not come to its end."""
+        result, p = self.result, self._proposed
+        if result is None or p is None or result.outcome is not Outcome.ADVISED:
+            return None
+        return Advice(p.setpoint_a - p.change_a, p.setpoint_a, result.initial, p.predicted, is_reached=False)
+
+    def waiting(self, now: datetime, *, has_owner: bool, hint: str = "") -> Held | None:
         """What there is to show while nothing happens; None: nothing.
 
         Args:
+            now: by the clock of the events.
             has_owner: a process is at work on it.
             hint: what a person can do.
         """
         if not has_owner:
-            self._since = self._since if self._is_orphan else time.monotonic()
-            self._is_orphan = True
-            return Held(ORPHAN, time.monotonic() - self._since)
-        self._is_orphan = False
-        if self._changed is None or self._changed.state not in WAITING:
+            self._orphan_since = self._orphan_since or now
+            return Held(ORPHAN, (now - self._orphan_since).total_seconds())
+        self._orphan_since = None
+        if self._since is None or self._state not in WAITING:
             return None
-        how = f" ({hint})" if hint else ""
-        return Held(self._changed.reason + how, time.monotonic() - self._since)
+        passed = (now - self._since).total_seconds()
+        left = None if self._hold.restore_in_s is None else self._hold.restore_in_s - passed
+        return Held(self._hold.reason + (f" ({hint})" if hint else ""), passed, left)
 
     def pieced_together(self, reason: str, writes: int) -> RunResult:
         """The result of a run whose process ended before it could say.
@@ -98,6 +113,12 @@ def translated(kind: str, p: Any) -> Event | RunResult | None:
             return Stepped(p["step"], figures, values, valid, numbers(p["setpoint_a"]), p["seconds"], p["note"])
         case "restored":
             return Restored([restore_line(line) for line in p])
+        case "proposed":
+            setpoint_a, change_a = numbers(p["setpoint_a"]), numbers(p["change_a"])
+            predicted = {name: number(value) for name, value in p["predicted"].items()}
+            return Proposed(f"step {p['step']}", p["step"], setpoint_a, change_a, predicted)
+        case "held":
+            return Held(p["reason"], 0.0, p["restore_in_s"])
         case "state":
             return Changed(RunState(p["state"]), p["reason"])
         case "result":

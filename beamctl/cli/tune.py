@@ -112,7 +112,7 @@ def tune_here(
 
         plot_steps(done.steps, plot, f"{kit.facts.title}: {done.proposer}")
     if report.as_json:
-        typer.echo(json.dumps(as_object(asked, done.result, done.advice)))
+        typer.echo(json.dumps(as_object(asked, done.result, done.advice, done.run or None)))
     else:
         console.print(result_line(done.result, done.rows))
         if plot is not None:

@@ -61,7 +61,7 @@ def _shell(line: str, folder: Path, console: Console) -> None:
     """Run a line, and show what it says as it comes, each line as far as there is room."""
     with subprocess.Popen(["sh", "-c", line], cwd=folder, stdout=subprocess.PIPE, text=True) as shell:
         for said in shell.stdout or ():
-            console.print(Text(said.rstrip(), "dim", no_wrap=True, overflow="ellipsis"))
+            console.print(Text(said.rstrip(), "dim"), no_wrap=True, overflow="ellipsis")
     console.print()
     if shell.returncode != 0:
         raise BeamControlError(f"{line}\nended with {shell.returncode}")
@@ -78,4 +78,4 @@ def _told(client: Client, run: int, console: Console | None) -> Watched:
     ended, result = follower.follow(console)
     if result is None:
         raise EngineError(ended.reason)
-    return Watched(ended, seen, follower.story.steps, result)
+    return Watched(ended, seen, follower.story.steps, result, follower.story.advice)

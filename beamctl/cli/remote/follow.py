@@ -140,9 +140,9 @@ class RemoteFollower:
         if isinstance(message, Recorded):
             if message.kind == "state":
                 self._state = RunState(message.payload["state"])
-            return self.story.take(message.kind, message.payload)
+            return self.story.take(message.kind, message.payload, message.time)
         self._look(message)
-        return self.story.waiting(has_owner=self._has_owner, hint=self._hint)
+        return self.story.waiting(message.time, has_owner=self._has_owner, hint=self._hint)
 
     def _look(self, tick: Tick) -> None:
         """Where something is not as usual, only an answer tells whether a process is at work, and what can be done."""

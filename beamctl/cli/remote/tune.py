@@ -38,11 +38,11 @@ def tune(context: typer.Context, task: str, choice: Choice, target: Target, term
             fail(error)
             return EXIT_USAGE
     if report.as_json:
-        typer.echo(json.dumps(as_object(asked, done.result) | {"run": done.run.id}))
+        typer.echo(json.dumps(as_object(asked, done.result, done.advice, done.run.id)))
     else:
         console.print(result_line(done.result, done.scene.rows))
     _draw(console, done, report)
-    return exit_code(done.result)
+    return exit_code(done.result, done.advice)
 
 
 def task_of(client: Client, name: str) -> Task:

@@ -12,7 +12,7 @@ from beamctl.cli.app import EXIT_LEFT, EXIT_USAGE, errors
 from beamctl.cli.remote.follow import RemoteFollower, Scene, scene
 from beamctl.client.client import Client
 from beamctl.errors import ConflictError, EngineError, LeaseHeldError
-from beamctl.run.events import RunResult, Stepped
+from beamctl.run.events import Advice, RunResult, Stepped
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,14 @@ class Watched:
         scene: what it was shown with.
         steps: every reading.
         result: how it ended.
+        advice: what a dry run has proposed; None where it was none.
     """
 
     run: Run
     scene: Scene
     steps: list[Stepped]
     result: RunResult
+    advice: Advice | None
 
     @property
     def agent(self) -> str:
@@ -64,7 +66,7 @@ def watched(client: Client, run: int, console: Console | None) -> Watched:
         ended, result = follower.follow(console)
     if result is None:
         raise EngineError(ended.reason)
-    return Watched(ended, seen, follower.story.steps, result)
+    return Watched(ended, seen, follower.story.steps, result, follower.story.advice)
 
 
 @contextmanager
