@@ -21,6 +21,7 @@
     │   └── IncompatibleAgentError   hash, layout or machine of an exported agent does not fit
     ├── NoValidReadingError          no BPM is usable
     ├── RunError
+    │   ├── SenselessRequestError    what was asked for could never be done
     │   └── RunAbortedError          a person or a signal ended the run
     ├── ServiceError                 the service has refused something, or cannot be asked; carries code, status, faults
     │   ├── ServiceUnreachableError  no answer, for longer than patience lasts; what was asked may have been done
@@ -158,6 +159,10 @@ class NoValidReadingError(BeamControlError):
 
 class RunError(BeamControlError):
     """Something about one attempt."""
+
+
+class SenselessRequestError(RunError):
+    """What was asked for could never be done, whatever state the machine is in."""
 
 
 class RunAbortedError(RunError):

@@ -13,6 +13,7 @@ from beamctl.api.validation import field_faults
 from beamctl.errors import (
     BeamControlError,
     MissingExtraError,
+    SenselessRequestError,
     StoreBusyError,
     StoreConflictError,
     StoreDamagedError,
@@ -31,6 +32,7 @@ _CODES: dict[type[BeamControlError], str] = {
     StoreBusyError: "store-unavailable",
     StoreDamagedError: "store-unavailable",
     MissingExtraError: "missing-extra",
+    SenselessRequestError: "invalid",
 }
 
 

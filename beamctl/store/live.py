@@ -6,11 +6,12 @@ PostgreSQL an UNLOGGED table. Nobody who waits for rows of the store is woken by
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from beamctl.store.canonical import browser_json
+from beamctl.store.canonical import browser_json, utc_text
 from beamctl.store.database import Database
 from beamctl.store.events import now
 from beamctl.store.live_file import LiveFile
@@ -40,10 +41,10 @@ class LiveRow:
 class LiveRows(Protocol):
     """Where the rows are; errors as :class:`Live`."""
 
-    def write(self, payloads: Mapping[str, str], time: datetime) -> None:
+    def write(self, payloads: Mapping[str, str], time: str) -> None:
         """Replace rows, all at once."""
 
-    def read(self) -> list[tuple[str, int, datetime, str]]:
+    def read(self) -> list[tuple[str, int, str, str]]:
         """All rows: section, number, time, payload."""
 
     def number(self) -> int:
@@ -71,18 +72,21 @@ class Live:
             StoreError: not published; the next one may be.
         """
         if rows:
-            self._rows.write({section: browser_json(payload) for section, payload in rows.items()}, now())
+            self._rows.write({section: browser_json(payload) for section, payload in rows.items()}, utc_text(now()))
 
     def read(self) -> dict[str, LiveRow]:
         """The newest row of every section that was ever published, at one moment.
 
+        A row that a power cut has damaged is left out; the next publication replaces it.
+
         Raises:
             StoreError: cannot be read.
         """
-        return {
-            section: LiveRow(section, json.loads(payload), time, number)
-            for section, number, time, payload in self._rows.read()
-        }
+        rows: dict[str, LiveRow] = {}
+        for section, number, time, payload in self._rows.read():
+            with suppress(ValueError):
+                rows[section] = LiveRow(section, json.loads(payload), datetime.fromisoformat(time), number)
+        return rows
 
     def number(self) -> int:
         """Of the newest publication: grows with each; 0 before the first.

@@ -9,12 +9,10 @@ import threading
 import time as clock
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from beamctl.errors import StoreBusyError, StoreDamagedError, StoreWriteError
-from beamctl.store.canonical import utc_text
 from beamctl.store.database import Database
 from beamctl.store.faults import translated
 from beamctl.store.locks import try_lock
@@ -24,6 +22,7 @@ WAIT_S = 0.05
 _LAYOUT = 1
 """of the table; a file of another one is made anew"""
 _MAKE = f"""
+PRAGMA synchronous=OFF;
 PRAGMA journal_mode=WAL;
 BEGIN IMMEDIATE;
 CREATE TABLE live (
@@ -53,27 +52,25 @@ class LiveFile:
     def __init__(self, database: Database, file: Path) -> None:
         store = file.resolve()
         self._database = database
+        self._publishing = threading.Lock()
         self._file = store.with_name(f"{store.name}.live")
         self._reader = _Door(self._file, "ro")
         self._writer = _Door(self._file, "rw")
 
-    def write(self, payloads: Mapping[str, str], time: datetime) -> None:
+    def write(self, payloads: Mapping[str, str], time: str) -> None:
         """Replace rows, all at once."""
         if self._database.read_only:
             raise StoreWriteError(f"store {self._database.name}: opened for reading, nothing can be published")
-        rows = [(section, utc_text(time), payload) for section, payload in payloads.items()]
-        try:
-            self._put(rows)
-        except StoreDamagedError:
-            self._make_anew()
-            self._put(rows)
+        with self._publishing:
+            try:
+                self._put(payloads, time)
+            except StoreDamagedError:
+                self._make_anew()
+                self._put(payloads, time)
 
-    def read(self) -> list[tuple[str, int, datetime, str]]:
+    def read(self) -> list[tuple[str, int, str, str]]:
         """All rows: section, number, time, payload."""
-        return [
-            (section, number, datetime.fromisoformat(time), payload)
-            for section, number, time, payload in self._look(_READ)
-        ]
+        return self._look(_READ)
 
     def number(self) -> int:
         """Of the newest row; 0: none."""
@@ -84,11 +81,11 @@ class LiveFile:
         self._reader.close()
         self._writer.close()
 
-    def _put(self, rows: list[tuple[str, str, str]]) -> None:
+    def _put(self, payloads: Mapping[str, str], time: str) -> None:
         with self._writer.opened() as connection:
             connection.execute("BEGIN IMMEDIATE")
             number = next_number(connection.execute(_NUMBER).fetchone()[0])
-            connection.executemany(_WRITE, [(section, number, time, payload) for section, time, payload in rows])
+            connection.executemany(_WRITE, [(section, number, time, payload) for section, payload in payloads.items()])
             connection.execute("COMMIT")
 
     def _look(self, query: str) -> list[Any]:
@@ -100,9 +97,11 @@ class LiveFile:
 
     def _make_anew(self) -> None:
         """In place of the file that the writer has seen last, unless somebody else has done so."""
-        lock = try_lock(self._database, "live")
-        if lock is None:
-            raise StoreBusyError(f"{self._file} is being made anew by another process")
+        deadline = clock.monotonic() + WAIT_S
+        while (lock := try_lock(self._database, "live")) is None:
+            if clock.monotonic() >= deadline:
+                raise StoreBusyError(f"{self._file} is being made anew by another process")
+            clock.sleep(0.002)
         try:
             if _identity(self._file) == self._writer.seen:
                 _make(self._file)
@@ -157,6 +156,7 @@ class _Door:
             self._connection = sqlite3.connect(
                 self._address, WAIT_S, isolation_level=None, check_same_thread=False, uri=True
             )
+            self._connection.text_factory = _lenient
             self._connection.execute("PRAGMA synchronous=OFF")
             layout = self._connection.execute("PRAGMA user_version").fetchone()[0]
             if layout != _LAYOUT:
@@ -170,8 +170,13 @@ class _Door:
 
 
 def next_number(newest: int | None) -> int:
-    """Of a publication after another one; of the first one above all that was ever lost (1000 a second at most)."""
-    return int(1000 * clock.time()) if newest is None else newest + 1
+    """Of a publication; the first one comes after all that were ever lost, for no disk takes a million a second."""
+    return int(1e6 * clock.time()) if newest is None else newest + 1
+
+
+def _lenient(read: bytes) -> str:
+    """Damage must not be an error of another kind; who takes the text apart finds it."""
+    return read.decode(errors="replace")
 
 
 def _identity(file: Path) -> _Identity | None:
@@ -184,11 +189,19 @@ def _identity(file: Path) -> _Identity | None:
 
 
 def _make(file: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        file.with_name(f"{file.name}{suffix}").unlink(missing_ok=True)
+    """Appears only when it is complete; nothing is left of what was there before."""
+    new = file.with_name(f"{file.name}.new")
+    _remove(new)
     with translated(str(file)):
-        connection = sqlite3.connect(file, WAIT_S, isolation_level=None)
+        connection = sqlite3.connect(new, WAIT_S, isolation_level=None)
         try:
             connection.executescript(_MAKE)
         finally:
             connection.close()
+    _remove(file)
+    new.rename(file)
+
+
+def _remove(file: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        file.with_name(f"{file.name}{suffix}").unlink(missing_ok=True)

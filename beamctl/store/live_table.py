@@ -1,30 +1,28 @@
 """Live readings in an UNLOGGED table of PostgreSQL: not in the server's log, empty after a crash of the server."""
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from beamctl.store.columns import Utc
 from beamctl.store.database import Database
 from beamctl.store.live_file import next_number
 from beamctl.store.schema import LIVE_TABLE
 
-_KEY = 0x6C697665
+PUBLISHING_KEY = 0x6C697665
 """the lock under which one publishes at a time"""
 _QUICKLY = f"""
 SET LOCAL lock_timeout = '50ms';
 SET LOCAL statement_timeout = '1s';
 SET LOCAL synchronous_commit = off;
-SELECT pg_advisory_xact_lock({_KEY})
+SELECT pg_advisory_xact_lock({PUBLISHING_KEY})
 """
 _LIVE = Table(
     LIVE_TABLE,
     MetaData(),
     Column("section", Text, primary_key=True),
     Column("number", BigInteger, nullable=False),
-    Column("time", Utc, nullable=False),
+    Column("time", Text, nullable=False),
     Column("payload", Text, nullable=False),
 )
 _NEW = insert(_LIVE)
@@ -42,7 +40,7 @@ class LiveTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def write(self, payloads: Mapping[str, str], time: datetime) -> None:
+    def write(self, payloads: Mapping[str, str], time: str) -> None:
         """Replace rows, all at once."""
         with self._database.write() as connection:
             connection.execute(text(_QUICKLY))
@@ -53,7 +51,7 @@ class LiveTable:
             ]
             connection.execute(_WRITE, rows)
 
-    def read(self) -> list[tuple[str, int, datetime, str]]:
+    def read(self) -> list[tuple[str, int, str, str]]:
         """All rows: section, number, time, payload."""
         with self._database.read() as connection:
             return [(row.section, row.number, row.time, row.payload) for row in connection.execute(_READ)]

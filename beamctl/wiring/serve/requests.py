@@ -1,7 +1,7 @@
 """What clients ask for, checked as far as it can be without a machine."""
 
 from beamctl.api.schemas.runs import NewRequest, RestoreSnapshot, StartPreflight
-from beamctl.errors import RunError, StoreConflictError, UnknownNameError
+from beamctl.errors import SenselessRequestError, StoreConflictError, UnknownNameError
 from beamctl.store.open import Store
 from beamctl.store.requests import NewRequest as StoreRequest
 from beamctl.store.runs import Run
@@ -60,7 +60,7 @@ class Requests:
     def _kit(self, task: str) -> TaskKit:
         if task not in self._deployment.tasks and ":" in task:
             known = ", ".join(self._deployment.tasks)
-            raise RunError(f"{task} looks like a PV; what can be tuned are tasks: {known}")
+            raise SenselessRequestError(f"{task} looks like a PV; what can be tuned are tasks: {known}")
         return self._deployment.kit(task)
 
     def _check_preflight(self, kit: TaskKit, run: int) -> None:
@@ -73,11 +73,11 @@ def check_target(kit: TaskKit, target: float | None) -> None:
     """Refuse a goal that makes no sense.
 
     Raises:
-        RunError: with the limits.
+        SenselessRequestError: with the limits.
     """
     if target is None:
         return
     if isinstance(kit, OrbitKit) and not target >= SMALLEST_MM:
-        raise RunError(f"target {target:g} mm: the goal is an RMS of the orbit, at least {SMALLEST_MM:g} mm")
+        raise SenselessRequestError(f"target {target:g} mm: the RMS of the orbit is meant, at least {SMALLEST_MM:g} mm")
     if not isinstance(kit, OrbitKit) and not 0 < target <= LARGEST_TRANSMISSION:
-        raise RunError(f"target {target:g}: the goal is a transmission, at most {LARGEST_TRANSMISSION:g}")
+        raise SenselessRequestError(f"target {target:g}: the goal is a transmission, at most {LARGEST_TRANSMISSION:g}")

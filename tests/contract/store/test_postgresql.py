@@ -80,3 +80,21 @@ def test_commits_are_durable_whatever_the_server_prefers(url, postgres):
 def test_backup_says_how(store):
     with pytest.raises(StoreUnavailableError, match=r"pg_dump --format=custom --file=copy 'postgresql://postgres@"):
         back_up(store, Path("copy"))
+
+
+def test_live_readings_are_not_in_the_servers_log_and_wake_nobody(store):
+    store.live.publish({"cm1": 1})
+    with store.database.read() as connection:
+        kind = connection.exec_driver_sql("SELECT relpersistence FROM pg_class WHERE relname = 'live'").scalar_one()
+        triggers = connection.exec_driver_sql("SELECT tgname FROM pg_trigger WHERE tgrelid = 'live'::regclass").all()
+    assert kind == "u"
+    assert triggers == []
+
+
+def test_publishing_goes_on_after_a_lost_connection(store, other, postgres):
+    store.live.publish({"cm1": 1})
+    before = other.live.number()
+    postgres.cut_connections()
+    store.live.publish({"cm1": 2})
+    assert other.live.number() == before + 1
+    assert other.live.read()["cm1"].payload == 2

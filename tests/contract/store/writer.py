@@ -4,6 +4,7 @@ Prints one line for each thing that is done and durable, unbuffered, so that a k
 had not been told by the store.
 """
 
+import itertools
 import os
 import resource
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 
 from beamctl.engine.base import Outcome, Reading, Severity, WriteResult
-from beamctl.errors import LeaseHeldError, StoreError, StoreWriteError
+from beamctl.errors import LeaseHeldError, StoreBusyError, StoreError, StoreWriteError
 from beamctl.store.journal import Put
 from beamctl.store.leases import Lease
 from beamctl.store.open import Store, open_store
@@ -129,6 +130,36 @@ def hold(url: str) -> None:
             say("free")
 
 
+def publish(url: str, count: str) -> None:
+    """For each line of standard input publish so often; both sections of a publication hold the same."""
+    with open_store(url) as store:
+        say("ready")
+        for line in sys.stdin:
+            for i in range(int(count)):
+                publish_both(store, {"from": line.strip(), "i": i, "values": [float(i)] * 200})
+            say(f"published {store.live.number()}")
+
+
+def publish_forever(url: str) -> None:
+    """Publish until somebody ends this process."""
+    with open_store(url) as store:
+        say("ready")
+        for i in itertools.count():
+            publish_both(store, {"i": i, "values": [float(i)] * 200})
+
+
+def publish_both(store: Store, payload: object) -> None:
+    """As the control process does: who cannot publish now does it the next time."""
+    while True:
+        try:
+            return store.live.publish({"cm1": payload, "cm2": payload})
+        except StoreBusyError:
+            continue
+
+
 if __name__ == "__main__":
-    what = {"killed": killed, "full": full, "read_only": read_only, "claim": claim, "hold": hold}
+    what = {
+        "killed": killed, "full": full, "read_only": read_only, "claim": claim, "hold": hold, "publish": publish,
+        "publish_forever": publish_forever,
+    }  # fmt: skip
     what[sys.argv[1]](*sys.argv[2:])

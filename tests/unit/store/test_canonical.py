@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beamctl.store.canonical import canonical, utc_text
+from beamctl.store.canonical import browser_json, canonical, utc_text
 
 PLAIN = st.recursive(
     st.none()
@@ -56,3 +56,14 @@ def test_time_has_one_text():
     assert utc_text(time) == "2026-01-31T12:00:00.000000Z"
     assert utc_text(time.astimezone(timezone(timedelta(hours=8)))) == utc_text(time)
     assert canonical({"t": time}) == '{"t":"2026-01-31T12:00:00.000000Z"}'
+
+
+@given(PLAIN)
+def test_browsers_get_what_json_can_say(value):
+    assert json.loads(browser_json(value)) == value
+
+
+def test_browsers_get_null_for_what_is_not_finite():
+    assert browser_json([math.nan, math.inf, -math.inf, 0.5]) == "[null,null,null,0.5]"
+    assert browser_json({"x": np.array([[1.5, math.nan]]), "y": np.float32(math.inf)}) == '{"x":[[1.5,null]],"y":null}'
+    assert browser_json(Point(math.nan, Colour.RED)) == '{"x":null,"colour":"red"}'
