@@ -110,7 +110,7 @@ class RemoteFollower:
                 self._show(page, display)
 
     def follow(self, console: Console | None) -> tuple[Run, RunResult | None]:
-        """Show the run until it ends, or waits for a person without a process at work on it.
+        """Show the run until it ends, or is left to a person.
 
         Args:
             console: where to; None: nowhere.

@@ -192,7 +192,7 @@ class RunCalls(Group[W]):
 
     @Streamed
     def follow(self, run: int, *, patience_s: float = PATIENCE_S) -> Stream[Event]:
-        """Its events from the first one on, until it ends or waits for a person without a process at work on it.
+        """Its events from the first one on, until it ends or is left to a person (halted, fault, unknown).
 
         Args:
             run: its number.
@@ -216,7 +216,7 @@ class RunCalls(Group[W]):
 
     @Call
     def wait(self, run: int, *, patience_s: float = PATIENCE_S) -> Work[Run]:
-        """The run as it is at its end, or when it waits for a person without a process at work on it."""
+        """The run as it is at its end, or when it is left to a person (halted, fault, unknown)."""
         watch = RunWatch(self._access, run, patience_s)
         while (yield from watch.next()) is not None:
             pass

@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from beamctl.api.auth.tokens import KEY, new_token, token_hash
+from beamctl.api.schemas.accounts import RoleName
 from beamctl.client.client import AsyncClient, Client
 from beamctl.store.open import Store
 from beamctl.store.states import Role
@@ -83,6 +85,15 @@ class Plant:
     def client(self, key: str | None, patience_s: float = PATIENCE_S) -> Client:
         """To be used in a ``with`` block."""
         return Client(self.serve.url, key, patience_s=patience_s)
+
+    @contextmanager
+    def session(self, name: str, role: RoleName) -> Iterator[Client]:
+        """Another account, logged in by password."""
+        with self.client(self.admin) as admin, self.client(None) as client:
+            admin.users.create(name, role, PASSWORD)
+            client.session.log_in(name, PASSWORD)
+            client.session.change_password(PASSWORD, PASSWORD + "!")
+            yield client
 
     def async_client(self, key: str | None) -> AsyncClient:
         """To be used in an ``async with`` block."""
