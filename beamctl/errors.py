@@ -2,6 +2,7 @@
 
     BeamControlError
     ├── MachineDescriptionError      a machine, ion or task file is wrong; carries every fault with its place
+    ├── SettingsError                a BEAMCTL_ variable of the environment holds what it cannot hold
     ├── UnknownNameError             a task, agent, scenario ... that does not exist; lists those that do
     ├── EngineError
     │   ├── ChannelConnectionError   a PV cannot be reached, or was lost
@@ -61,6 +62,10 @@ class MachineDescriptionError(BeamControlError):
         self.faults = tuple(faults)
         n = len(self.faults)
         super().__init__(f"{n} fault{'s' if n != 1 else ''}:\n  " + "\n  ".join(self.faults))
+
+
+class SettingsError(BeamControlError):
+    """Settings that cannot be used; tells which, and not what they hold."""
 
 
 class UnknownNameError(BeamControlError):

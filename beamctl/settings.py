@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from beamctl.errors import SettingsError
 
 Words = Annotated[tuple[str, ...], NoDecode]
 """in the environment separated by commas"""
@@ -41,7 +43,7 @@ class Settings(BaseSettings):
         oidc_client_secret_file: file with the secret, instead.
         oidc_label: of the button on the login page.
         oidc_name_claim, oidc_groups_claim: where name and groups are in the ID token.
-        oidc_roles: GROUP=ROLE, separated by commas; without, an admin has to make the accounts.
+        oidc_roles: GROUP=ROLE, in the environment separated by semicolons; without, an admin has to make the accounts.
     """
 
     model_config = SettingsConfigDict(env_prefix="BEAMCTL_", extra="ignore")
@@ -85,7 +87,20 @@ class Settings(BaseSettings):
     @field_validator("oidc_roles", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:
-        return dict(pair.rpartition("=")[::2] for pair in value.split(",")) if isinstance(value, str) else value
+        return dict(pair.rpartition("=")[::2] for pair in value.split(";")) if isinstance(value, str) else value
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings of the environment, and what was given instead; None counts as not given.
+
+    Raises:
+        SettingsError: a variable that cannot be used.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = [f"BEAMCTL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise SettingsError("; ".join(wrong)) from None
 
 
 def ensure_channel_access_environment() -> None:

@@ -1,15 +1,19 @@
 """The contract as OpenAPI 3.1: what the framework derives, and what only we know: gates and problems."""
 
+import hashlib
+import json
+from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from beamctl.api.auth.csrf import HEADER
 from beamctl.api.auth.sessions import COOKIE
 from beamctl.api.problem import CODES, PROBLEM_TYPE
+from beamctl.api.routers.all import ROUTERS
 from beamctl.api.routing import GatedRoute
 from beamctl.api.schemas.problem import Problem
+from beamctl.api.version import API_VERSION
 
 _DESCRIPTION = f"""\
 The control interface of beamctl. Errors are problems as RFC 9457 has them, with a `code` that stays the same.
@@ -27,15 +31,11 @@ _WITH_BODY = (400, 408, 413, 415)
 _WITH_IF_MATCH = (412, 428)
 
 
-def contract(app: FastAPI) -> dict[str, Any]:
-    """The contract of an application, made once."""
-    if app.openapi_schema is None:
-        app.openapi_schema = _made(app)
-    return app.openapi_schema
-
-
-def _made(app: FastAPI) -> dict[str, Any]:
-    made = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
+@cache
+def contract() -> dict[str, Any]:
+    """The contract; made once."""
+    routes = [route for router in ROUTERS for route in router.routes]
+    made = get_openapi(title="beamctl", version=API_VERSION, description=_DESCRIPTION, routes=routes)
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -43,11 +43,19 @@ def _made(app: FastAPI) -> dict[str, Any]:
     schemas.update(problem.pop("$defs"))
     schemas["Problem"] = problem
     made["components"]["securitySchemes"] = _SECURITY
-    for route in app.routes:
+    statuses = sorted({status for status, _ in CODES.values()})
+    made["components"]["responses"] = {f"Problem{status}": _problem(status) for status in statuses}
+    for route in routes:
         if isinstance(route, GatedRoute) and route.include_in_schema:
             for method in route.methods or ():
                 _complete(made["paths"][route.path_format][method.lower()], route, method)
     return made
+
+
+def contract_hash() -> str:
+    """SHA-256 of what clients rely on: paths and messages."""
+    told = {part: contract()[part] for part in ("paths", "components")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _complete(operation: dict[str, Any], route: GatedRoute, method: str) -> None:
@@ -60,11 +68,16 @@ def _complete(operation: dict[str, Any], route: GatedRoute, method: str) -> None
     for status in _statuses(operation, route, method):
         responses.setdefault(str(status), {})
     for status, response in responses.items():
-        if int(status) >= 400:
-            titles = [title for known, title in CODES.values() if known == int(status)]
-            response["description"] = "; ".join(titles)
-            response["content"] = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        if int(status) >= 400 and "content" not in response:
+            responses[status] = {"$ref": f"#/components/responses/Problem{status}"}
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _problem(status: int) -> dict[str, Any]:
+    """What a status says, whatever was asked."""
+    titles = [title for known, title in CODES.values() if known == status]
+    content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": "; ".join(titles), "content": content}
 
 
 def _statuses(operation: dict[str, Any], route: GatedRoute, method: str) -> list[int]:

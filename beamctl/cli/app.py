@@ -3,13 +3,13 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from beamctl.errors import BeamControlError, NotLoggedInError
-from beamctl.settings import Settings
+from beamctl.settings import read_settings
 from beamctl.wiring.deployment import Deployment
 
 EXIT_NOT_REACHED = 1
@@ -58,15 +58,13 @@ def root(
     With --server, tune, runs, abort, halt, advice, preflight, tasks and status ask a service (beamctl serve) instead of
     the machine and the store of this host.
     """
-    given: dict[str, Any] = {
-        "machine": tuple(machine) if machine else None,
-        "ion": ion,
-        "prefix": prefix,
-        "server": server,
-    }
-    if key_file is not None:
-        given["api_key"] = _key(key_file)
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    settings = read_settings(
+        machine=tuple(machine) if machine else None,
+        ion=ion,
+        prefix=prefix,
+        server=server,
+        api_key=None if key_file is None else _key(key_file),
+    )
     context.obj = Deployment(settings)
 
 
@@ -102,6 +100,7 @@ def main() -> None:
     from beamctl.cli import (  # noqa: F401  (commands register themselves)
         advice,
         agents,
+        api_schema,
         demo,
         evaluate,
         ioc,

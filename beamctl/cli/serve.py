@@ -11,7 +11,7 @@ import typer
 from beamctl.cli.app import app, deployment
 from beamctl.errors import ServingError
 from beamctl.settings import Settings
-from beamctl.store.open import Store, open_store
+from beamctl.store.open import open_store
 from beamctl.wiring.deployment import Deployment
 
 READY = "READY"
@@ -54,14 +54,13 @@ def serve(
     settings = d.settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # the server has its own while it runs; afterwards all is closed
-    with open_store(settings.store) as opened:
-        if reset_admin:
-            _reset_admin(opened)
-        else:
-            _serve(d, settings, opened, demo=demo)
+    if reset_admin:
+        _reset_admin(settings)
+    else:
+        _serve(d, settings, demo=demo)
 
 
-def _serve(d: Deployment, settings: Settings, store: Store, *, demo: bool) -> None:
+def _serve(d: Deployment, settings: Settings, *, demo: bool) -> None:
     from beamctl.api.app import create_app
     from beamctl.api.first_start import close_demo, first_admin, open_demo
     from beamctl.api.server import listening, server_of
@@ -72,7 +71,7 @@ def _serve(d: Deployment, settings: Settings, store: Store, *, demo: bool) -> No
     place, options = binding(settings), service_options(settings)
     if demo and (not is_loopback(settings.http_interface) or settings.http_proxy):
         raise ServingError("--demo lets anybody in who can reach the service: it is for loopback, without a proxy")
-    with closing(listening(place)) as sock:
+    with closing(listening(place)) as sock, open_store(settings.store) as store:
         service = Service(store, DescribedMachines(d, store), options)
         passwords = service.authentication.passwords
         password = first_admin(store, passwords)
@@ -88,11 +87,11 @@ def _serve(d: Deployment, settings: Settings, store: Store, *, demo: bool) -> No
         server.run([sock])
 
 
-def _reset_admin(store: Store) -> None:
+def _reset_admin(settings: Settings) -> None:
     from beamctl.api.auth.passwords import Passwords
     from beamctl.api.first_start import reset_admin
 
-    with closing(Passwords()) as passwords:
+    with open_store(settings.store) as store, closing(Passwords()) as passwords:
         _show(reset_admin(store, passwords))
 
 

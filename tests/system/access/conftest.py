@@ -20,7 +20,7 @@ from beamctl.store.events import now
 from beamctl.store.open import Store, open_store
 from beamctl.store.states import Role
 from beamctl.wiring.deployment import Deployment
-from tests.system.routes.machines import PlainMachines
+from beamctl.wiring.serve.machines import DescribedMachines
 
 PASSWORD = "correct horse battery"
 START_S = 30.0
@@ -34,9 +34,9 @@ class House:
         app, service, store: its inside, for what nobody can do from outside.
     """
 
-    def __init__(self, store: Store, machines: Any, options: ServiceOptions | None = None) -> None:
+    def __init__(self, store: Store, deployment: Deployment, options: ServiceOptions | None = None) -> None:
         self.store = store
-        self.service = Service(store, machines, options)
+        self.service = Service(store, DescribedMachines(deployment, store), options)
         self.app: FastAPI = create_app(self.service)
         self._clients: list[httpx.Client] = []
         self._socket = listening(Binding("127.0.0.1", 0))
@@ -75,7 +75,8 @@ class House:
     def client(self, token: str | None = None, **options: Any) -> httpx.Client:
         """A client that shows a token."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=60.0, **options)
+        # no https here: nothing to verify, and no time spent on reading authorities
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=60.0, verify=False, **options)
         self._clients.append(client)
         return client
 
@@ -100,13 +101,14 @@ def hashed(house: House) -> str:
 
 
 @pytest.fixture(scope="session")
-def machines() -> Any:
-    return PlainMachines(Deployment(Settings()))
+def deployment() -> Deployment:
+    """The machines that come with beamctl; read once."""
+    return Deployment(Settings())
 
 
 @contextmanager
-def built(store: Store, machines: Any, options: ServiceOptions | None = None) -> Iterator[House]:
-    house = House(store, machines, options)
+def built(store: Store, deployment: Deployment, options: ServiceOptions | None = None) -> Iterator[House]:
+    house = House(store, deployment, options)
     try:
         yield house
     finally:
@@ -114,10 +116,10 @@ def built(store: Store, machines: Any, options: ServiceOptions | None = None) ->
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, machines: Any) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, deployment: Deployment) -> Iterator[House]:
     """The service with its accounts viewer, operator and admin."""
     folder = tmp_path_factory.mktemp("access")
-    with open_store(f"sqlite:///{folder}/beamctl.db") as store, built(store, machines) as found:
+    with open_store(f"sqlite:///{folder}/beamctl.db") as store, built(store, deployment) as found:
         password = found.service.authentication.passwords.hash_now(PASSWORD)
         for role in Role:
             found.add(role.value, role, password)
@@ -125,9 +127,9 @@ def house(tmp_path_factory: pytest.TempPathFactory, machines: Any) -> Iterator[H
 
 
 @pytest.fixture
-def fresh(tmp_path, machines: Any) -> Iterator[House]:
+def fresh(tmp_path, deployment: Deployment) -> Iterator[House]:
     """Another one, with an empty store, for what changes accounts for everybody."""
-    with open_store(f"sqlite:///{tmp_path}/beamctl.db") as store, built(store, machines) as found:
+    with open_store(f"sqlite:///{tmp_path}/beamctl.db") as store, built(store, deployment) as found:
         yield found
 
 

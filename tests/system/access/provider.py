@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
-from joserfc.jwk import RSAKey
+from joserfc.jwk import OctKey, RSAKey
 
 KEY = RSAKey.generate_key(2048, {"kid": "first"})
 CLIENT, SECRET = "beamctl", "s3cret of the client"
@@ -32,14 +32,7 @@ class Provider:
     """
 
     def __init__(self) -> None:
-        self.person: dict[str, Any] = {"sub": "1", "preferred_username": "ada", "groups": ["operators"]}
-        self.change: dict[str, Any] = {}
-        self.key = KEY
-        self.published = [self.key]
-        self.algorithm = "RS256"
-        self.error = ""
         self.codes: dict[str, dict[str, str]] = {}
-        self.asked: list[str] = []
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,9 +49,20 @@ class Provider:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.issuer = f"http://127.0.0.1:{self._server.server_port}/realm"
-        self.name = self.issuer
+        self.reset()
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
+
+    def reset(self) -> None:
+        """As in the beginning."""
+        self.person: dict[str, Any] = {"sub": "1", "preferred_username": "ada", "groups": ["operators"]}
+        self.change: dict[str, Any] = {}
+        self.key: RSAKey | OctKey = KEY
+        self.published = [KEY]
+        self.algorithm = "RS256"
+        self.error = ""
+        self.name = self.issuer
+        self.asked: list[str] = []
 
     def close(self) -> None:
         self._server.shutdown()

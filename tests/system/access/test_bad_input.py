@@ -265,9 +265,9 @@ def test_chunks_within_the_limit_are_read(house):
     assert house.client().post("/api/v1/session", content=body, headers=JSON).status_code == 401
 
 
-def test_a_body_that_does_not_arrive(tmp_path, machines):
+def test_a_body_that_does_not_arrive(tmp_path, deployment):
     options = ServiceOptions(body_timeout_s=0.2)
-    with open_store(f"sqlite:///{tmp_path}/a.db") as store, built(store, machines, options) as house:
+    with open_store(f"sqlite:///{tmp_path}/a.db") as store, built(store, deployment, options) as house:
         answer = raw(
             house,
             b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -43,10 +43,10 @@ def test_programs_get_the_token_and_no_cookie(house):
     assert (told["name"], told["role"], told["via"], told["token"]) == ("viewer", "viewer", "session", None)
 
 
-def test_by_https_the_cookie_is_sent_by_https_only(tmp_path, machines, hashed):
+def test_by_https_the_cookie_is_sent_by_https_only(tmp_path, deployment, hashed):
     with (
         open_store(f"sqlite:///{tmp_path}/a.db") as store,
-        built(store, machines, ServiceOptions(is_https=True)) as found,
+        built(store, deployment, ServiceOptions(is_https=True)) as found,
     ):
         found.add("viewer", Role.VIEWER, hashed)
         assert cookie_of(log_in(found.client(), "viewer"))[COOKIE]["secure"] is True
@@ -113,7 +113,7 @@ def test_logging_out_ends_the_session_everywhere(house, someone):
     assert browser.delete("/api/v1/session").status_code == 401
 
 
-def test_an_idle_session_ends_and_a_used_one_too(tmp_path, machines, hashed, monkeypatch):
+def test_an_idle_session_ends_and_a_used_one_too(tmp_path, deployment, hashed, monkeypatch):
     """An hour: 15 minutes without use, 60 with."""
     from beamctl.api.auth import sessions
     from beamctl.store import sessions as stored
@@ -123,7 +123,7 @@ def test_an_idle_session_ends_and_a_used_one_too(tmp_path, machines, hashed, mon
     real = sessions.now
     for module in (sessions, stored):
         monkeypatch.setattr(module, "now", lambda: real() + passed)
-    with open_store(f"sqlite:///{tmp_path}/a.db") as store, built(store, machines, options) as found:
+    with open_store(f"sqlite:///{tmp_path}/a.db") as store, built(store, deployment, options) as found:
         found.add("viewer", Role.VIEWER, hashed)
         used, idle = (log_in(found.client(), "viewer", carrier="bearer").json()["token"] for _ in range(2))
         client = found.client(used)

@@ -37,6 +37,7 @@ class Provider:
 
     def __init__(self, options: OidcOptions) -> None:
         self._options = options
+        self._tls = httpx.create_ssl_context()  # reading all authorities takes a while: once
         self._metadata: dict[str, Any] = {}
         self._keys: KeySet | None = None
         self._until = 0.0
@@ -118,7 +119,7 @@ class Provider:
         if self._keys is not None and not again and time.monotonic() < self._until:
             return
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+            async with httpx.AsyncClient(timeout=TIMEOUT_S, verify=self._tls) as client:
                 metadata = await self._discovered(client)
                 keys = KeySet.import_key_set(await _json(client, metadata["jwks_uri"]))
         except (httpx.HTTPError, JoseError, KeyError, ValueError) as error:
@@ -141,6 +142,7 @@ class Provider:
             code_challenge_method="S256",
             token_endpoint_auth_method="client_secret_basic" if "client_secret_basic" in known else known[0],
             timeout=TIMEOUT_S,
+            verify=self._tls,
         )
 
     def _unavailable(self, error: Exception) -> ProblemError:
