@@ -55,8 +55,8 @@ class SectionCard {
     this.lead.set(num(now?.live.figures[name], figure(name).digits), figure(name).unit);
     this.conditions.draw(now);
     const faulty = now ? alarmsOf(this.detail, now.live) : [];
-    say(this.alarms, !now ? "" : faulty.length ? `${faulty.length} of ${this.detail.channels.length + this.detail.knobs.length} signals in alarm` : "No alarms");
-    this.alarm.hidden = !faulty.length;
+    say(this.alarms, !now ? "" : now.isStale ? "Alarms: not known now" : faulty.length ? `${faulty.length} of ${this.detail.channels.length + this.detail.knobs.length} signals in alarm` : "No alarms");
+    this.alarm.hidden = !faulty.length || now.isStale;
     if (faulty.length) rebadge(this.alarm, severity(faulty[0].level));
     say(this.who, summary.is_owned ? `Run ${summary.run} by ${summary.owner}: ${summary.task}, step ${summary.step}${summary.max_steps ? ` of ${summary.max_steps}` : ""}` : summary.run ? `Nobody has it. Last: run ${summary.run}, ${stateWord(summary.state).toLowerCase()}.` : "Nobody has it. No run yet.");
     say(this.reason, sentence(summary.reason));
@@ -92,10 +92,11 @@ export async function show({ root, onLeave }) {
   let alarmKey = null;
   const drawAlarms = () => {
     const found = details.flatMap((detail) => (reading(detail.key) ? alarmsOf(detail, reading(detail.key).live) : []));
-    const key = JSON.stringify(found);
+    const isKnown = details.some((detail) => reading(detail.key) && !reading(detail.key).isStale);
+    const key = JSON.stringify([found, isKnown]);
     if (key === alarmKey) return;
     alarmKey = key;
-    put(alarms, found.length ? table("Signals in alarm", ["Severity", "Signal", "Section", "PV"], found.map((one) => [badge(one.isBelieved ? severity(one.level) : ["NOT VALID", "invalid", "\u2715"]), one.name, one.section, h("code", {}, one.pv)])) : h("p", { class: "muted" }, details.some((detail) => reading(detail.key)) ? "Every signal that is read is in order." : "No readings yet: nothing is known."));
+    put(alarms, found.length ? table("Signals in alarm", ["Severity", "Signal", "Section", "PV"], found.map((one) => [badge(one.isBelieved ? severity(one.level) : ["NOT VALID", "invalid", "\u2715"]), one.name, one.section, h("code", {}, one.pv)])) : h("p", { class: "muted" }, isKnown ? "Every signal that is read is in order." : "No fresh readings: nothing is known."));
   };
   let drawn = 0;
   const draw = () => {
