@@ -26,7 +26,7 @@ class Settings(BaseSettings):
         status_interface: address where these PVs are served; with any but loopback other hosts see them and can halt.
         status_port: where they are served; 0: the first free port that no IOC uses.
         connect_timeout_s: how long PVs may take to answer at the start.
-        live_hz: how often the control process shows what the machine reads, at most.
+        live_hz: how often the control process shows what the machine reads, at most; less often would count as old.
         http_interface: address where the service listens; any but loopback needs TLS, or a proxy that has it.
         http_port: where it listens; 0: any free one.
         http_hosts: names by which browsers and programs call it; those of the interface are known.
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     status_interface: str = "127.0.0.1"
     status_port: int = Field(default=0, ge=0, le=65535)
     connect_timeout_s: float = Field(default=5.0, gt=0)
-    live_hz: float = Field(default=10.0, gt=0, le=50)
+    live_hz: float = Field(default=10.0, ge=0.5, le=50)
     http_interface: str = "127.0.0.1"
     http_port: int = Field(default=8470, ge=0, le=65535)
     http_hosts: Words = ()
