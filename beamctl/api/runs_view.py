@@ -12,7 +12,7 @@ from beamctl.api.standing import Standing, standing
 from beamctl.api.verbs import allowed, hint
 from beamctl.errors import UnknownNameError
 from beamctl.store.pages import Listed
-from beamctl.store.states import RunState
+from beamctl.store.states import RunKind, RunState
 
 _PUT_BACK = (RunState.ACCEPTED, RunState.RESTORED)
 Scalar = str | float | int | bool | None
@@ -99,7 +99,7 @@ def _summary(service: Service, one: Listed, figures: RunFigures, *, is_owed: boo
         "request": run.request,
         "task": run.task,
         "section": run.section,
-        "kind": one.kind,
+        "kind": one.kind.value,
         "algorithm": str(choice.get("algorithm") or run.agent.partition("@")[0]),
         "agent": run.agent,
         "principal": run.principal,
@@ -124,8 +124,7 @@ def max_steps(service: Service, one: Listed, choice: Mapping[str, Scalar]) -> in
     asked = choice.get("max_steps")
     if asked is not None:
         return int(asked)
-    task = service.machines.tasks.get(one.run.task)
-    return task.max_steps if task is not None and one.kind == "tune" else None
+    return service.budgets.get(one.run.task) if one.kind is RunKind.TUNE else None
 
 
 def _goal(service: Service, task: str, target: float | None) -> str:

@@ -67,6 +67,16 @@ class Service:
         self.metrics = Metrics(store, self.live, self.control, self.hub)
 
     @cached_property
+    def budgets(self) -> dict[str, int]:
+        """Steps by task, for runs that ask for nothing else; does not change while the service runs."""
+        return {name: task.max_steps for name, task in self.machines.tasks.items()}
+
+    @cached_property
+    def targets(self) -> dict[str, float]:
+        """The same of the goals, mm or transmission."""
+        return {name: task.target for name, task in self.machines.tasks.items()}
+
+    @cached_property
     def oidc(self) -> "OidcLogin | None":
         """Logins at an identity provider; None: there is none.
 

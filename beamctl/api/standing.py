@@ -7,9 +7,11 @@ from typing import Any
 
 from beamctl.api import numbers
 from beamctl.api.schemas.runs import Hold, Proposal
+from beamctl.store.commands import DECIDING
 from beamctl.store.events import Event
 from beamctl.store.open import Store
 from beamctl.store.runs import Run
+from beamctl.store.states import RunState
 
 CHANGED = ("state", "ended")
 PROPOSED = "proposed"
@@ -34,20 +36,29 @@ class Standing:
 
 
 def standing(store: Store, run: Run) -> Standing:
-    """Where a run stands; what was proposed or held before the last change of state is void."""
-    changed = store.pages.latest(run.id, CHANGED)
-    since = 0 if changed is None else changed.seq
+    """Where a run stands; a hold is void with the next change of state, a proposal when it is reviewed no longer."""
+    newest = store.pages.latest(run.id, DECIDING)
+    seq = 0 if newest is None else newest.seq
     proposed = held = None
     if run.ended is None:
-        proposed = store.pages.latest(run.id, (PROPOSED,), since)
-        held = store.pages.latest(run.id, (HELD,), since)
-    seq = since if proposed is None else proposed.seq
+        proposed = _waiting(store, run.id)
+        changed = store.pages.latest(run.id, CHANGED)
+        held = store.pages.latest(run.id, (HELD,), 0 if changed is None else changed.seq)
     return Standing(
         None if proposed is None else _proposal(proposed.payload),
         None if held is None else _hold(held),
         seq,
         f"{run.id}-{run.state.value}-{seq}",
     )
+
+
+def _waiting(store: Store, run: int) -> Event | None:
+    """The newest proposal, unless the run has gone on since."""
+    proposed = store.pages.latest(run, (PROPOSED,))
+    if proposed is None:
+        return None
+    since = store.pages.events(run, CHANGED, proposed.seq)
+    return proposed if all(event.payload["state"] == RunState.REVIEW for event in since) else None
 
 
 def _proposal(p: Mapping[str, Any]) -> Proposal:

@@ -28,7 +28,7 @@ _HINTS = {
         "as it is and free the section."
     ),
 }
-APPROVE = "A step waits: approve writes it, abort restores what was found."
+APPROVE = "A step waits: approve writes it, resume lets all that follow be written, abort restores what was found."
 ORPHAN = "No process is at work on this run: the next control process brings back what it has moved."
 
 
@@ -80,5 +80,7 @@ def _would_do(verb: Verb, state: RunState, *, is_proposed: bool) -> bool:
     if verb is Verb.APPROVE:
         return is_proposed
     if verb is Verb.RESUME:
-        return state is RunState.HOLD
+        return is_proposed or state is RunState.HOLD
+    if verb is Verb.PAUSE and state is RunState.REVIEW:
+        return is_proposed
     return verb not in NEEDS or state in NEEDS[verb]

@@ -69,11 +69,11 @@ class Approval:
         if not self._is_asked:
             return True
         self._orders.forget_decisions()
+        self._voice.change(RunState.REVIEW, f"{proposal.what} waits for approval")
         self._record.proposed(proposal.step, proposal.setpoint_a, proposal.change_a, proposal.predicted)
         self._voice.tell(
             Proposed(proposal.what, proposal.step, proposal.setpoint_a, proposal.change_a, proposal.predicted)
         )
-        self._voice.change(RunState.REVIEW, f"{proposal.what} waits for approval")
         answer = self._answer()
         if answer is None:
             return False

@@ -89,8 +89,7 @@ def _spoken(value: object) -> str:
 
 def _target(service: Service, run: Run) -> float | None:
     """The goal as a number; None where there is none or nobody knows it any more."""
-    task = service.machines.tasks.get(run.task)
-    return run.target if run.target is not None or task is None or run.kind != "tune" else task.target
+    return service.targets.get(run.task) if run.target is None and run.kind == "tune" else run.target
 
 
 def _figures(run: Run) -> Markup:

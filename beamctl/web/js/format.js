@@ -55,12 +55,13 @@ export const localClock = (date) => `${two(date.getHours())}:${two(date.getMinut
 const utcDay = (date) => `${date.getUTCFullYear()}-${two(date.getUTCMonth() + 1)}-${two(date.getUTCDate())}`;
 const localDay = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 
-/** UTC and local time; the days differ around midnight. */
+/** UTC and local time, where they differ; the days differ around midnight. */
 export function when(iso) {
   if (!iso) return h("span", { class: "muted" }, "\u2013");
   const date = new Date(iso);
   const local = localDay(date) === utcDay(date) ? localClock(date) : `${localDay(date)} ${localClock(date)}`;
-  return h("time", { datetime: iso, class: "nowrap" }, `${utcDay(date)} ${utcClock(date)} UTC `, h("span", { class: "local" }, `(${local} local)`));
+  const isSame = date.getTimezoneOffset() === 0;
+  return h("time", { datetime: iso, class: "nowrap" }, `${utcDay(date)} ${utcClock(date)} UTC`, isSame ? null : h("span", { class: "local" }, ` (${local} local)`));
 }
 
 /** First characters of a hash. */

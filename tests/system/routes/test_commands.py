@@ -14,6 +14,16 @@ def see(site, run: int) -> tuple[dict, dict[str, str]]:
     return answer.json(), {"If-Match": answer.headers["etag"]}
 
 
+def parked(site) -> list[int]:
+    """Runs that were left to people, by the second event that says so."""
+    log = site.store.pages.events
+    return [
+        run.id
+        for run in site.store.runs.unfinished()
+        if [e.payload["state"] for e in log(run.id, ("state",))][-2:] == ["halted", "halted"]
+    ]
+
+
 def test_pause_resume_abort(site, begun):
     answer = site.operator.post(f"/runs/{begun}/pause")
     assert answer.status_code == 202
@@ -37,7 +47,7 @@ def test_halt_and_restore(site, begun):
     site.wait_for(lambda: see(site, begun)[0]["restore_owed"])
     assert site.operator.post(f"/runs/{begun}/halt").status_code == 202
     site.until(begun, "halted")
-    site.wait_for(lambda: see(site, begun)[0]["allowed"])
+    site.wait_for(lambda: begun in parked(site))
     halted, seen = see(site, begun)
     assert halted["allowed"] == ["abort", "restore", "leave", "clear"]
     assert (halted["restore_owed"], halted["is_over"], halted["has_owner"]) == (True, False, True)
@@ -77,24 +87,34 @@ def test_what_means_nothing(site, begun, done):
     assert site.operator.post("/runs/999999/abort").status_code == 404
 
 
-def test_a_proposal(site):
-    run = site.ask(algorithm="svd", review=True, target=2.0)
-    site.until(run, "review")
-    payload = {"step": 3, "setpoint_a": [1.0, 2.0], "change_a": [0.1, -0.1], "predicted": {"rms_mm": "NaN"}}
-    site.store.events.append("proposed", payload, run)
-    found, seen = see(site, run)
-    assert found["proposal"] == payload | {"predicted": {"rms_mm": None}}
-    assert "approve" in found["allowed"]
-    site.store.events.append("proposed", payload | {"step": 4}, run)
-    answer = site.operator.post(f"/runs/{run}/approve", headers=seen)
-    assert answer.status_code == 412, "another step than the one that was looked at"
-    assert see(site, run)[0]["proposal"]["step"] == 4
-    assert site.operator.post(f"/runs/{run}/approve", headers=see(site, run)[1]).status_code == 202
-    stale = site.operator.post(f"/runs/{run}/accept", headers=seen)
-    assert stale.status_code == 412, "accept looks at the version where one is sent"
-    assert site.operator.post(f"/runs/{run}/accept").status_code == 202
-    ended = site.until(run)
-    assert (ended["proposal"], ended["state"]) == (None, "accepted")
+def test_a_step_waits_for_approval(site):
+    run = site.ask(algorithm="svd", approval=True, target=0.01)
+    first = site.wait_for(lambda: [seen for seen in [see(site, run)] if seen[0]["state"] == "review"])[0]
+    proposal = first[0]["proposal"]
+    assert (len(proposal["setpoint_a"]), len(proposal["change_a"])) == (10, 10)
+    assert proposal["predicted"]["rms_mm"] > 0
+    assert {"approve", "abort", "halt", "accept", "resume"} <= set(first[0]["allowed"])
+    assert "approve" in first[0]["hint"]
+    assert site.viewer.get(f"/runs/{run}/puts").json()["puts"] == []
+    assert site.operator.post(f"/runs/{run}/approve").status_code == 428
+    assert site.operator.post(f"/runs/{run}/approve", headers=first[1]).status_code == 202
+    second = site.wait_for(
+        lambda: [
+            seen
+            for seen in [see(site, run)]
+            if seen[0]["state"] == "review" and seen[0]["version"] != first[0]["version"]
+        ]
+    )[0]
+    put = {p["pv"]: p["new"] for p in site.viewer.get(f"/runs/{run}/puts").json()["puts"]}
+    assert list(put.values()) == pytest.approx(proposal["setpoint_a"])
+    stale = site.operator.post(f"/runs/{run}/approve", headers=first[1])
+    assert stale.status_code == 412, "another step than the one that was looked at"
+    assert site.operator.post(f"/runs/{run}/accept", headers=first[1]).status_code == 412
+    site.operator.post(f"/runs/{run}/resume", headers=second[1]).raise_for_status()
+    running = site.until(run, "running")
+    assert running["proposal"] is None
+    assert "all that follow" in running["reason"]
+    assert site.end(run)["proposal"] is None
 
 
 def test_a_hold(site):

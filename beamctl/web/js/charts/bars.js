@@ -21,7 +21,7 @@ export class BarChart {
       ...common(colour),
       tooltip: { show: false },
       grid: { left: rem * 10.5, right: rem * 4, top: rem * 0.3, bottom: rem * 1.6 },
-      xAxis: axis(colour, { type: "value", min: 0, max: 1, splitNumber: 4 }),
+      xAxis: axis(colour, { type: "value", min: 0, max: 1, interval: 0.25 }),
       yAxis: axis(colour, { type: "category", data: this.names, inverse: true, axisLabel: { color: colour.text, fontSize: rem * 0.88, width: rem * 9.5, overflow: "break" } }),
       series: [{ type: "bar", data: this.values, barWidth: "55%", itemStyle: { color: colour.accent, borderRadius: 3 }, label: { show: true, position: "right", color: colour.text, fontSize: rem * 0.95, fontWeight: "bold", formatter: ({ value }) => num(value, 3) } }],
     };

@@ -47,7 +47,7 @@ export class CourseChart {
       legend: { show: this.courses.length > 1, top: 0, textStyle: { color: colour.muted, fontSize: rem * 0.85 } },
       grid: { left: rem * 4.2, right: rem, top: rem * (this.courses.length > 1 ? 2 : 0.8), bottom: rem * 2.9 },
       xAxis: axis(colour, { type: "value", min: 0, max: length, minInterval: 1, name: "reading", nameLocation: "middle", nameGap: rem * 1.7, splitLine: { show: false } }),
-      yAxis: axis(colour, { type: "value", min: isShare ? "dataMin" : 0, scale: isShare, name: unit ? `${label} (${unit})` : label, nameLocation: "middle", nameGap: rem * 2.9, splitNumber: 4, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => num(value, isShare ? 2 : 1) } }),
+      yAxis: axis(colour, { type: "value", min: 0, max: isShare ? 1 : undefined, interval: isShare ? 0.25 : undefined, name: unit ? `${label} (${unit})` : label, nameLocation: "middle", nameGap: rem * 2.9, splitNumber: 4, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => num(value, isShare ? 2 : 1) } }),
       series: this.courses.map((one, i) => ({
         id: `course-${i}`, name: one.name, type: "line", symbol: i ? "diamond" : "circle", symbolSize: rem * 0.5, lineStyle: { width: 2.5, color: tones[i], type: i ? "dashed" : "solid" }, itemStyle: { color: tones[i] },
         data: one.values.map((value, k) => [k, isNumber(value) ? value : null]),

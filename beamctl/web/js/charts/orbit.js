@@ -108,7 +108,7 @@ export class OrbitChart {
   option(colour) {
     const rem = textSize();
     const top = (this.drawnTop = this.top());
-    const digits = top / 2 >= 1 && Number.isInteger(top / 2) ? 0 : top / 2 < 0.5 ? 2 : 1;
+    const digits = [0, 1, 2].find((one) => Number.isInteger(Number(((top / 2) * 10 ** one).toFixed(6)))) ?? 3;
     const grid = { left: rem * 4.2, right: rem * 1.2 };
     const names = (plane) => (value) => this.planes[plane].names[this.planes[plane].at.findIndex((x) => Math.abs(x - value) < 1e-6)] || "";
     const xAxis = PLANES.map((plane, k) => {

@@ -13,6 +13,8 @@ import { enabledBadge } from "./agents.js";
 
 const SHARES = { success: "Reached the goal", deep_success: "Reached 0.2 mm", worse: "Ended worse", eta: "Transmission", eta_early: "Transmission early" };
 
+const OTHERS = { updates: "Updates", cpu_s: "CPU time, s", steps: "Mean steps", final_rms_mm: "Final RMS, mm" };
+
 export async function show({ root, params, onLeave, isCurrent }) {
   const view = { charts: [] };
   const clear = () => view.charts.splice(0).forEach((chart) => chart.dispose());
@@ -40,7 +42,7 @@ function content(agent, view, toggle) {
         ["Kind", agent.task_kind], ["Trained for", agent.machine], ["Machine hash", h("span", { class: "hash" }, agent.machine_hash || "any section that fits")],
         ["Policy SHA-256", h("span", { class: "hash" }, agent.policy_sha256)],
         ["Serves", agent.tasks.length ? agent.tasks.map((task) => h("div", {}, task, agent.default_for.includes(task) ? " (default)" : "")) : "no task here"],
-        ["Asked only about what it knows", agent.has_envelope ? "yes: it has an envelope" : "no envelope"],
+        ["Envelope", agent.has_envelope ? "yes: asked only about what it was trained for" : "none"],
         ["Preset, seed", `${agent.preset}, ${agent.seed}`], isNumber(training.updates) ? ["Updates", String(training.updates)] : null, isNumber(training.cpu_s) ? ["Trained in", `${num(training.cpu_s, 0)} s of CPU`] : null,
         training.code_revision ? ["Code", h("span", { class: "hash" }, training.code_revision)] : null,
         ["Last switched by", agent.switched_by ? [agent.switched_by, ", ", when(agent.switched_at), agent.switch_reason ? `: ${agent.switch_reason}` : ""] : "nobody"],
@@ -54,7 +56,7 @@ function selection(agent, view) {
   if (!shares.length && !others.length) return h("p", { class: "muted" }, "Nothing is written down.");
   const chart = shares.length ? new BarChart(shares.map(([, label]) => label), shares.map(([name]) => agent.selection[name]), `Selection: ${shares.map(([name, label]) => `${label} ${num(agent.selection[name], 3)}`).join(", ")}`) : null;
   if (chart) view.charts.push(chart);
-  return [chart?.element, facts(others.map(([name, value]) => [figure(name).label + (figure(name).unit ? `, ${figure(name).unit}` : ""), num(value, Number.isInteger(value) ? 0 : 3)]))];
+  return [chart?.element, facts(others.map(([name, value]) => [OTHERS[name] || figure(name).label, num(value, Number.isInteger(value) ? 0 : 3)]))];
 }
 
 function evaluation(agent, view) {

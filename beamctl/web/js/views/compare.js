@@ -42,7 +42,7 @@ function factTable(a, b, kind, name) {
   const [one, other] = [a, b].map(({ run }) => run.final[name] ?? run.best[name]);
   const better = isNumber(one) && isNumber(other) && one !== other ? `Run ${isBetter(kind, one, other) ? a.run.id : b.run.id} ended better.` : "";
   const link = ({ run }) => h("a", { href: `#/history/${run.id}` }, `Run ${run.id}`);
-  return [table("Facts of both runs", ["", "First", "Second"], [
+  return [table("Facts of both runs", ["Fact", "First", "Second"], [
     both("Run", link), both("Section", ({ run }) => titleOf(run.section)), both("Task", ({ run }) => run.task), both("Algorithm", ({ run }) => run.algorithm), both("Proposed by", ({ run }) => run.agent),
     both("State", ({ run }) => badge(runState(run.state))), both("Outcome", ({ run }) => run.outcome || "\u2013"), both("At first", value("initial")), both("Best", value("best")), both("At last", value("final")),
     both("Steps", ({ run }) => String(run.step)), both("Took", seconds), both("Started", ({ run }) => when(run.started)), both("Asked by", ({ run }) => run.principal),

@@ -62,7 +62,7 @@ function filterForm(filters) {
 }
 
 function runTable(runs, choose, picked) {
-  const heads = ["", "Run", "Started", "Section", "What", "Who", "State", "Steps", "From \u2192 to", "Note"];
+  const heads = ["Compare", "Run", "Started", "Section", "What", "Who", "State", "Steps", "From \u2192 to", "Note"];
   return table("Runs, the latest first", heads, runs.map((run) => [
     h("input", { type: "checkbox", "aria-label": `Compare run ${run.id}`, checked: picked.has(run.id), "data-testid": `pick-${run.id}`, on: { change: (event) => choose(run.id, event.currentTarget.checked) } }),
     h("a", { href: `#/history/${run.id}`, "data-testid": `run-${run.id}` }, `Run ${run.id}`), when(run.started), titleOf(run.section),

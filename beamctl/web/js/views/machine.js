@@ -34,10 +34,11 @@ class SectionCard {
     this.conditions = new Conditions({ compact: true, floor: detail.current_floor_ma });
     this.who = h("p", { class: "small" });
     this.reason = h("p", { class: "small muted" });
-    this.alarms = h("p", { class: "small alarms" });
+    this.alarm = badge(["", "", ""], { hidden: true });
+    this.alarms = h("span", { class: "small" });
     this.element = h("section", { class: "card section", "aria-label": summary.title, "data-testid": `section-${summary.key}` },
       h("div", { class: "title" }, h("h2", {}, h("a", { href: `#/tune/${summary.key}` }, summary.title)), this.state),
-      h("div", { class: "row" }, this.lead.element), this.conditions.element, this.alarms, this.who, this.reason);
+      h("div", { class: "row" }, this.lead.element), this.conditions.element, h("p", { class: "row" }, this.alarm, this.alarms), this.who, this.reason);
   }
 
   draw(summary) {
@@ -49,6 +50,8 @@ class SectionCard {
     this.conditions.draw(now);
     const faulty = now ? alarmsOf(this.detail, now.live) : [];
     say(this.alarms, !now ? "" : faulty.length ? `${faulty.length} of ${this.detail.channels.length + this.detail.knobs.length} signals in alarm` : "No alarms");
+    this.alarm.hidden = !faulty.length;
+    if (faulty.length) rebadge(this.alarm, severity(faulty[0].level));
     say(this.who, summary.is_owned ? `Run ${summary.run} by ${summary.owner}: ${summary.task}, step ${summary.step}${summary.max_steps ? ` of ${summary.max_steps}` : ""}` : summary.run ? `Nobody has it. Last: run ${summary.run}.` : "Nobody has it. No run yet.");
     say(this.reason, sentence(summary.reason));
   }
@@ -136,7 +139,7 @@ function drawStation(one, summary) {
 /** Requests that nobody has taken, with a way to take them back. */
 export function requestList(requests) {
   if (!requests?.length) return h("p", { class: "muted" }, "None.");
-  return table("Waiting requests", ["Request", "Task", "By", "Since", ""], requests.map((one) => [
+  return table("Waiting requests", ["Request", "Task", "By", "Since", "Change"], requests.map((one) => [
     String(one.id), one.task, one.principal, `${span((Date.now() + (store.get("offset") || 0) - new Date(one.created)) / 1000)} ago`,
     may("operator") ? button("Cancel", async () => {
       await send("DELETE", `/requests/${one.id}`).catch((problem) => notice(problem.words, { tone: "major" }));

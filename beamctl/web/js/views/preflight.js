@@ -89,12 +89,9 @@ class PreflightView {
   }
 
   async load() {
-    let result = null;
-    try {
-      result = await get(`/preflight/${part(this.key)}`);
-    } catch (problem) {
-      if (problem.status !== 404) throw problem;
-    }
+    const { sections } = await get("/preflight");
+    const isThere = sections.some((one) => one.section === this.key && one.run !== null);
+    const result = isThere ? await get(`/preflight/${part(this.key)}`) : null;
     if (result && result.run === this.shown) return;
     this.shown = result?.run;
     this.clear();

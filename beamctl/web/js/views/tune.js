@@ -52,13 +52,14 @@ class TuneView {
     this.waiting = h("div", {});
     this.waitingCard = card("Waiting requests", this.waiting);
     this.states = {};
+    this.side = h("div", { class: "column" }, this.start.element, this.waitingCard, this.watch.element);
     put(root,
       h("div", { class: "head" }, h("h1", {}, `Tune ${detail.title}`), h("div", { class: "end" }, this.tabs())),
       h("div", { class: "card strip" }, this.conditions.element),
       this.warnings,
       h("div", { class: "columns tune" },
         h("div", { class: "column" }, this.decide.element, this.live.element, this.advice.element),
-        h("div", { class: "column side" }, h("div", { class: "column" }, this.watch.element, this.waitingCard, this.start.element), this.live.correctors)),
+        h("div", { class: "column side" }, this.side, this.live.correctors)),
       h("div", { class: "below" }, this.steps.element));
     this.draw = () => this.paint();
     this.off = [
@@ -75,7 +76,7 @@ class TuneView {
   tabs() {
     return tabs("Sections", store.get("overview").sections.map((section) => ({
       href: `#/tune/${section.key}`, text: section.title, current: section.key === this.key, testid: `tab-${section.key}`,
-      extra: (this.states ||= {})[section.key] = badge(runState(section.state)),
+      extra: this.states[section.key] = badge(runState(section.state), { hidden: !section.is_owned }),
     })));
   }
 
@@ -90,7 +91,10 @@ class TuneView {
 
   /** Keeps to the run that has the section, or had it last. */
   follow() {
-    for (const section of store.get("overview").sections) if (this.states[section.key]) rebadge(this.states[section.key], runState(section.state));
+    for (const section of store.get("overview").sections) {
+      rebadge(this.states[section.key], runState(section.state));
+      this.states[section.key].hidden = !section.is_owned;
+    }
     const summary = summaryOf(this.key);
     if ((this.held?.watch.id ?? null) !== summary.run) {
       this.held?.release();
@@ -122,8 +126,15 @@ class TuneView {
     this.steps.draw(watch, summary);
     this.start.element.hidden = summary.is_owned;
     this.advice.element.hidden = summary.is_owned;
+    this.arrange(summary.is_owned);
     this.start.draw(now);
     this.drawWarnings(now);
+  }
+
+  /** What is going on comes first; where nothing is, what can be begun. */
+  arrange(isOwned) {
+    const first = isOwned ? this.watch.element : this.start.element;
+    if (this.side.firstElementChild !== first) this.side.prepend(first);
   }
 
   drawWarnings(now = reading(this.key)) {

@@ -15,7 +15,7 @@ export async function show({ root }) {
   const list = h("div", { "data-testid": "users" });
   const load = async () => {
     const { users } = await get("/users");
-    put(list, table("Accounts", ["Name", "Role", "State", "Logs in by", "Last login", "Made", ""], users.map((user) => row(user, load))));
+    put(list, table("Accounts", ["Name", "Role", "State", "Logs in by", "Last login", "Made", "Change"], users.map((user) => row(user, load))));
   };
   put(root, list, card("New account", newAccount(load)));
   await load();

@@ -14,7 +14,7 @@ export async function show({ root }) {
   const secret = h("div", { "data-testid": "key-secret" });
   const load = async () => {
     const { keys } = await get("/keys");
-    put(list, keys.length ? table("API keys", ["Label", "Owner", "Role", "Begins with", "State", "Last used", "Expires", ""], keys.map((key) => row(key, load))) : empty("No API keys", "A program logs in with a key: Authorization: Bearer KEY. It can do what its role allows, and is revoked here."));
+    put(list, keys.length ? table("API keys", ["Label", "Owner", "Role", "Begins with", "State", "Last used", "Expires", "Change"], keys.map((key) => row(key, load))) : empty("No API keys", "A program logs in with a key: Authorization: Bearer KEY. It can do what its role allows, and is revoked here."));
   };
   put(root, list, secret, card("New key", newKey(secret, load)));
   await load();

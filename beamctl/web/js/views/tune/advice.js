@@ -42,7 +42,7 @@ export class AdvicePanel {
 
   draw() {
     const { advice } = this;
-    const heads = ["", { text: "After one step", num: true }, { text: "At the end", num: true }, { text: "Largest change", num: true }];
+    const heads = ["Who", { text: "After one step", num: true }, { text: "At the end", num: true }, { text: "Largest change", num: true }];
     const rows = advice.options.map((option, i) => this.line(option, i));
     const notes = advice.options.filter((option) => option.error || option.note).map((option) => h("li", {}, h("strong", {}, `${option.title}: `), option.error || option.note));
     put(this.body,
