@@ -12,6 +12,7 @@ from tests.bench import (
     bench_loop,
     bench_lpi,
     bench_preflight,
+    bench_service,
     bench_simulator,
     bench_store,
 )
@@ -25,6 +26,7 @@ BENCHES = {
     "store": bench_store.main,
     "fence": bench_fence.main,
     "control": bench_control.main,
+    "service": bench_service.main,
     "agent": bench_learning.judge_agent,
     "preflight": bench_preflight.judge_preflight,
     "learning": bench_learning.train_seeds,
