@@ -13,6 +13,7 @@ from tests.bench import (
     bench_loop,
     bench_lpi,
     bench_preflight,
+    bench_service,
     bench_simulator,
     bench_store,
 )
@@ -27,6 +28,7 @@ BENCHES = {
     "fence": bench_fence.main,
     "control": bench_control.main,
     "console": bench_console.main,
+    "service": bench_service.main,
     "agent": bench_learning.judge_agent,
     "preflight": bench_preflight.judge_preflight,
     "learning": bench_learning.train_seeds,

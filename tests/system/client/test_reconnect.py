@@ -62,7 +62,8 @@ def test_an_awaited_stream_goes_on_where_it_was(plant, run):
                 if len(seen) == 8:
                     await client.runs.abort(run)
                 if event.kind == "ended":
-                    return seen
+                    break
+        return seen
 
     assert [event.seq for event in asyncio.run(follow())] == recorded(plant, run)
 
