@@ -17,37 +17,37 @@ class Settings(BaseSettings):
     """Where and what.
 
         Attributes:
-            machine: names or files of the machine descriptions, in the environment separated by commas.
-            ion: name or file of the ion that runs in the linac; None: the description's own.
-            prefix: put in front of every PV name.
-            agents: folder with agents of this site, beside those that come with beamctl.
-            store: where requests, runs and events are written down, sqlite:///FILE or postgresql://HOST/DATABASE.
-            status_prefix: put in front of the PVs that show the control process itself.
-            status_interface: address where these PVs are served; with any but loopback other hosts see them and can halt.
-            status_port: where they are served; 0: the first free port that no IOC uses.
-            connect_timeout_s: how long PVs may take to answer at the start.
+        machine: names or files of the machine descriptions, in the environment separated by commas.
+        ion: name or file of the ion that runs in the linac; None: the description's own.
+        prefix: put in front of every PV name.
+        agents: folder with agents of this site, beside those that come with beamctl.
+        store: where requests, runs and events are written down, sqlite:///FILE or postgresql://HOST/DATABASE.
+        status_prefix: put in front of the PVs that show the control process itself.
+        status_interface: address where these PVs are served; with any but loopback other hosts see them and can halt.
+        status_port: where they are served; 0: the first free port that no IOC uses.
+        connect_timeout_s: how long PVs may take to answer at the start.
     <<<<<<< HEAD
-            live_hz: how often the control process shows what the machine reads, at most.
-            server: address of a service that commands go through instead of the store; None: the store.
-            api_key: who one is there; None: as logged in.
+        live_hz: how often the control process shows what the machine reads, at most.
+        server: address of a service that commands go through instead of the store; None: the store.
+        api_key: who one is there; None: as logged in.
     =======
-            live_hz: how often the control process shows what the machine reads, at most; less often would count as old.
+        live_hz: how often the control process shows what the machine reads, at most; less often would count as old.
     >>>>>>> proof
-            http_interface: address where the service listens; any but loopback needs TLS, or a proxy that has it.
-            http_port: where it listens; 0: any free one.
-            http_hosts: names by which browsers and programs call it; those of the interface are known.
-            http_certificate, http_key: PEM files for TLS.
-            http_proxy: a reverse proxy in front of it speaks TLS.
-            http_proxy_addresses: of that proxy, the only ones whose X-Forwarded-For counts.
-            http_user_header: header in which the proxy names who has logged in to it.
-            http_public_url: of the service as browsers see it, for the identity provider.
-            session_hours: how long a login lasts; an idle one ends after a quarter of it.
-            oidc_issuer: identity provider (OpenID Connect); None: none.
-            oidc_client_id, oidc_client_secret: of the service at the provider; never shown.
-            oidc_client_secret_file: file with the secret, instead.
-            oidc_label: of the button on the login page.
-            oidc_name_claim, oidc_groups_claim: where name and groups are in the ID token.
-            oidc_roles: GROUP=ROLE, in the environment separated by semicolons; without, an admin has to make the accounts.
+        http_interface: address where the service listens; any but loopback needs TLS, or a proxy that has it.
+        http_port: where it listens; 0: any free one.
+        http_hosts: names by which browsers and programs call it; those of the interface are known.
+        http_certificate, http_key: PEM files for TLS.
+        http_proxy: a reverse proxy in front of it speaks TLS.
+        http_proxy_addresses: of that proxy, the only ones whose X-Forwarded-For counts.
+        http_user_header: header in which the proxy names who has logged in to it.
+        http_public_url: of the service as browsers see it, for the identity provider.
+        session_hours: how long a login lasts; an idle one ends after a quarter of it.
+        oidc_issuer: identity provider (OpenID Connect); None: none.
+        oidc_client_id, oidc_client_secret: of the service at the provider; never shown.
+        oidc_client_secret_file: file with the secret, instead.
+        oidc_label: of the button on the login page.
+        oidc_name_claim, oidc_groups_claim: where name and groups are in the ID token.
+        oidc_roles: GROUP=ROLE, in the environment separated by semicolons; without, an admin has to make the accounts.
     """
 
     model_config = SettingsConfigDict(env_prefix="BEAMCTL_", extra="ignore")
