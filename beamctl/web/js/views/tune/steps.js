@@ -24,7 +24,8 @@ function changeCell(change) {
 /** The table itself. */
 export function stepTable(steps, knobs, name) {
   const { label, unit } = figure(name);
-  const heads = ["Step", { text: unit ? `${label}, ${unit}` : label, num: true }, ...knobs.map((knob) => ({ text: knob, num: true })), "Note"];
+  const names = steps[0].setpoint_a.map((_, k) => knobs[k] ?? `${k + 1}`);
+  const heads = ["Step", { text: unit ? `${label}, ${unit}` : label, num: true }, ...names.map((knob) => ({ text: knob, num: true })), "Note"];
   return table("Every step with the change of every setpoint in A; the first row as found shows the setpoints themselves", heads, stepRows(steps, name).slice(0, MOST), { "data-testid": "steps" });
 }
 
