@@ -5,7 +5,7 @@ changed lately, and everything else is asked for over the network, so that a val
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from beamctl.engine.base import Engine, Reading, Severity
 from beamctl.engine.layout import SectionLayout
@@ -55,6 +55,15 @@ class Conditions:
         """
         layout = self._layout
         readings = self.fresh((layout.identity, *layout.permits, layout.current))
+        return str(readings[layout.identity].value), readings[layout.current].number, self.faults(readings)
+
+    def faults(self, readings: Mapping[str, Reading]) -> list[EngineError]:
+        """Everything in readings of identity, permits and current that forbids to move the machine.
+
+        Args:
+            readings: by PV; what is not among them is not judged.
+        """
+        layout = self._layout
         checks = (
             (self._check_identity, layout.identity),
             *((self._check_permit, pv) for pv in layout.permits),
@@ -63,14 +72,15 @@ class Conditions:
         faults: list[EngineError] = []
         for check, pv in checks:
             try:
-                check(readings[pv], pv)
+                if pv in readings:
+                    check(readings[pv], pv)
             except EngineError as error:
                 faults.append(error)
         if not layout.enable:
             faults.append(
                 PermitLostError("the description names no tuner-enable PV (enable:), so nothing may be written")
             )
-        return str(readings[layout.identity].value), readings[layout.current].number, faults
+        return faults
 
     def check_beam(self, also: Sequence[str] = ()) -> dict[str, Reading]:
         """Heartbeat, identity, permit and beam current, in one round trip with the PVs that are wanted besides.

@@ -4,7 +4,7 @@ Wraps any engine. Everything is checked for all knobs before the first put of a 
 ``isfinite(v) and lo <= v <= hi``; nothing is written while permit, beam, heartbeat or readings are in doubt.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -331,17 +331,29 @@ def _off(knobs: tuple[Knob, ...] | list[Knob], setpoints: Array, readings: dict[
 
 def _faults_at_start(knobs: list[Knob], fresh: dict[str, Reading]) -> list[EngineError]:
     """What is wrong with setpoints and readbacks before the first put."""
-    invalid = [f"{pv} is {state(r)}" for pv, r in fresh.items() if not r.is_valid]
+    faults = knob_faults(knobs, fresh)
+    followers = [k for k in knobs if fresh[k.setpoint].is_valid and fresh[k.readback].is_valid]
+    off = _off(followers, np.array([fresh[k.setpoint].number for k in followers]), fresh)
+    return [*faults, ReadbackMismatchError("; ".join(off.values()))] if off else faults
+
+
+def knob_faults(knobs: Sequence[Knob], readings: Mapping[str, Reading]) -> list[EngineError]:
+    """Knobs that cannot be read or are outside their limits, whether they move or not.
+
+    Args:
+        knobs: with their limits.
+        readings: of their setpoints and readbacks; what is not among them is not judged.
+    """
+    own = {pv: readings[pv] for k in knobs for pv in (k.setpoint, k.readback) if pv in readings}
+    invalid = [f"{pv} is {state(r)}" for pv, r in own.items() if not r.is_valid]
     faults: list[EngineError] = [StaleReadingError("; ".join(invalid))] if invalid else []
-    good = [k for k in knobs if fresh[k.setpoint].is_valid]
-    values = [fresh[k.setpoint].number for k in good]
+    good = [k for k in knobs if k.setpoint in own and own[k.setpoint].is_valid]
+    values = [own[k.setpoint].number for k in good]
     try:
         check(good, values, values)
     except SetpointLimitError as error:
         faults.append(error)
-    followers = [k for k in good if fresh[k.readback].is_valid]
-    off = _off(followers, np.array([fresh[k.setpoint].number for k in followers]), fresh)
-    return [*faults, ReadbackMismatchError("; ".join(off.values()))] if off else faults
+    return faults
 
 
 def _read_only(values: list[float]) -> Array:

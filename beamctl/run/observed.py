@@ -1,21 +1,23 @@
 """What one section reads now, put together from subscriptions alone: nothing is asked for, nothing is written."""
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from beamctl.engine.base import Engine, Reading
+from beamctl.engine.conditions import Conditions
+from beamctl.engine.guarded import knob_faults
 from beamctl.engine.layout import SectionLayout
-from beamctl.engine.reader import Measurement, in_range
+from beamctl.engine.reader import Array, Mask, Measurement
+from beamctl.errors import BeamControlError
+from beamctl.run.recent import RecentReadings
 
 NOT_CONNECTED = 4
 """beside the severities of EPICS"""
-FEWEST = 10
-"""readings behind a median and a noise at least, as soon as there are so many"""
 DIGITS = 6
+MOST_NAMES = 3
 Payload = dict[str, object]
 
 
@@ -26,7 +28,7 @@ class ObservedSection:
     Attributes:
         key: its name in the deployment.
         layout: every knob and channel of any of its tasks.
-        figures: what its task makes of a reading; may raise ValueError or a BeamControlError where nothing is valid.
+        figures: what its task makes of a reading with at least one channel to believe; may raise BeamControlError.
     """
 
     key: str
@@ -46,99 +48,83 @@ class SectionView:
         self._section = section
         self._layout = section.layout
         self._engine = engine
-        n = max(section.layout.readings, FEWEST)
-        self._windows = {pv: deque[float](maxlen=n) for pv in section.layout.channels}
-        self._seen: dict[str, int] = {}
+        self._conditions = Conditions(engine, section.layout)
+        self._recent = RecentReadings(section.layout)
         self._beat: float | str | None = None
-        self._moved: float | None = None
+        self._moved = -math.inf
 
     def payload(self) -> Payload:
-        """Everything, as the service tells it; NaN where not known."""
+        """Everything, as the service tells it; None where not known."""
         now, layout = self._engine.clock.now(), self._layout
         latest = self._engine.latest(layout.all_pvs)
         heartbeat_age = self._heartbeat_age(latest[layout.heartbeat], now)
         is_alive = heartbeat_age <= layout.heartbeat_max_age_s
-        self._collect(latest)
+        self._recent.add(latest, now)
+        median, noise, most = self._recent.combined(now)
         channels = [latest[pv] for pv in layout.channels]
-        valid = np.array([is_alive and self._is_valid(r, now) for r in channels])
-        windows = [self._windows[pv] for pv in layout.channels]
-        median = np.array([_median(w, layout.valid_range) for w in windows])
-        valid &= np.isfinite(median)
-        identity = latest[layout.identity]
-        current = latest[layout.current]
+        fresh = [is_alive and r.is_valid and now - r.received <= layout.max_age_s for r in channels]
+        valid = most & np.array(fresh)
+        identity, current = latest[layout.identity], latest[layout.current]
         return {
-            "unfit": self._unfit(latest, heartbeat_age),
+            "unfit": self._unfit(latest, heartbeat_age, valid),
             "identity": str(identity.value) if identity.connected else "",
             "is_simulated": identity.connected and identity.value == layout.accepted[-1],
-            "permit": _flag(latest[layout.permit]),
-            "enable": _flag(latest[layout.enable]) if layout.enable else None,
+            "permit": _flag(latest[layout.permit]) if is_alive else None,
+            "enable": _flag(latest[layout.enable]) if is_alive and layout.enable else None,
             "heartbeat_age_s": _short(heartbeat_age),
-            "current_ma": _short(current.number),
+            "current_ma": _number(current),
             "current_severity": _severity(current),
             "knobs": [knob.name for knob in layout.knobs],
-            "setpoint_a": [_short(latest[knob.setpoint].number) for knob in layout.knobs],
-            "readback_a": [_short(latest[knob.readback].number) for knob in layout.knobs],
+            "setpoint_a": [_number(latest[knob.setpoint]) for knob in layout.knobs],
+            "readback_a": [_number(latest[knob.readback]) for knob in layout.knobs],
             "knob_severity": [
                 max(_severity(latest[knob.setpoint]), _severity(latest[knob.readback])) for knob in layout.knobs
             ],
-            "values": [_short(r.number) for r in channels],
-            "median": [_short(m) for m in median],
-            "noise": [_short(_noise(w, layout.valid_range)) for w in windows],
-            "valid": [bool(ok) for ok in valid],
+            "values": [_number(r) for r in channels],
+            "median": [_short(m) for m in median.tolist()],
+            "noise": [_short(n) for n in noise.tolist()],
+            "valid": valid.tolist(),
             "severity": [_severity(r) for r in channels],
             "channel_age_s": [_short(now - r.received) for r in channels],
             "figures": self._figures(median, valid),
         }
 
-    def _collect(self, latest: Mapping[str, Reading]) -> None:
-        for pv, window in self._windows.items():
-            reading = latest[pv]
-            if reading.seq != self._seen.get(pv):
-                self._seen[pv] = reading.seq
-                window.append(reading.number if reading.is_valid else math.nan)
-
     def _heartbeat_age(self, beat: Reading, now: float) -> float:
         """Since it was seen to move, s; infinite before the first time."""
-        if self._beat is not None and beat.value != self._beat:
-            self._moved = beat.received
-        self._beat = beat.value
-        return math.inf if self._moved is None else now - self._moved
+        if beat.is_valid and beat.value != self._beat:
+            self._moved = -math.inf if self._beat is None else beat.received
+            self._beat = beat.value
+        return now - self._moved
 
-    def _is_valid(self, reading: Reading, now: float) -> bool:
-        lo, hi = self._layout.valid_range
-        return reading.is_valid and lo <= reading.number <= hi and now - reading.received <= self._layout.max_age_s
-
-    def _unfit(self, latest: Mapping[str, Reading], heartbeat_age: float) -> list[str]:
-        """Why nothing may be written now, a sentence each."""
+    def _unfit(self, latest: Mapping[str, Reading], heartbeat_age: float, valid: Mask) -> list[str]:
+        """Why nothing may be written now, a sentence each; what is lost or stands still hides the rest."""
         layout = self._layout
-        why: list[str] = []
-        lost = sorted(pv for pv, reading in latest.items() if not reading.connected)
-        if lost:
-            why.append(f"not connected: {_some(lost)}")
-        if not heartbeat_age <= layout.heartbeat_max_age_s:
-            age = f"{heartbeat_age:.1f} s" if math.isfinite(heartbeat_age) else "since we look"
-            why.append(f"{layout.heartbeat} stands still ({age}): nothing here can be believed")
-        identity = latest[layout.identity]
-        if identity.connected and identity.value not in layout.accepted:
-            why.append(f"{layout.identity} says {identity.value!r}: not the machine that is described")
-        if _flag(latest[layout.permit]) is not True:
-            why.append(f"no beam permit ({layout.permit})")
-        if not layout.enable:
-            why.append("the description names no tuner-enable PV, so nothing may be written")
-        elif _flag(latest[layout.enable]) is not True:
-            why.append(f"the control room has not enabled tuning ({layout.enable})")
-        current = latest[layout.current]
-        if not (current.is_valid and current.number >= layout.current_floor_ma):
-            why.append(
-                f"no beam: {layout.current} reads {current.number:.2f} mA, needed {layout.current_floor_ma:g} mA"
-            )
-        return why
+        lost = sorted({pv for pv, reading in latest.items() if not reading.connected})
+        why = [f"not connected: {_some(lost)}"] if lost else []
+        if heartbeat_age > layout.heartbeat_max_age_s:
+            if layout.heartbeat not in lost:
+                why.append(f"{layout.heartbeat} {_standing(heartbeat_age)}: nothing here can be believed")
+            return why
+        there = {pv: reading for pv, reading in latest.items() if reading.connected}
+        faults = [*self._conditions.faults(there), *knob_faults(layout.knobs, there)]
+        return [*why, *map(str, faults), *self._too_few(valid)]
 
-    def _figures(self, median: np.ndarray, valid: np.ndarray) -> dict[str, float | None]:
+    def _too_few(self, valid: Mask) -> list[str]:
+        names, share = self._layout.channel_names, self._layout.least_share
+        if valid.mean() >= share:
+            return []
+        bad = [name for name, is_valid in zip(names, valid, strict=True) if not is_valid]
+        needed = math.ceil(share * len(names))
+        return [f"only {valid.sum()} of {len(names)} channels can be believed, {needed} are needed: not {_some(bad)}"]
+
+    def _figures(self, median: Array, valid: Mask) -> dict[str, float | None]:
         if not valid.any():
             return {}
         measured = Measurement(np.where(valid, median, 0.0), valid)
-        return {name: _short(value) for name, value in self._section.figures(measured).items()}
+        try:
+            return {name: _short(value) for name, value in self._section.figures(measured).items()}
+        except BeamControlError:
+            return {}
 
 
 def unknown_payload(section: ObservedSection, why: str) -> Payload:
@@ -176,25 +162,18 @@ def _flag(reading: Reading) -> bool | None:
     return reading.number == 1 if reading.is_valid else None
 
 
+def _number(reading: Reading) -> float | None:
+    return _short(reading.number) if reading.connected else None
+
+
 def _short(value: float) -> float | None:
     return round(value, DIGITS) if math.isfinite(value) else None
 
 
-def _believable(window: deque[float], valid_range: tuple[float, float]) -> np.ndarray:
-    values = np.array(window)
-    return values[in_range(values, valid_range)] if len(values) else values
+def _standing(age: float) -> str:
+    return f"has not moved for {age:.1f} s" if math.isfinite(age) else "has not been seen to move yet"
 
 
-def _median(window: deque[float], valid_range: tuple[float, float]) -> float:
-    values = _believable(window, valid_range)
-    return float(np.median(values)) if len(values) else math.nan
-
-
-def _noise(window: deque[float], valid_range: tuple[float, float]) -> float:
-    values = _believable(window, valid_range)
-    return float(np.std(values)) if len(values) > 1 else math.nan
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -1,25 +1,34 @@
 """Shows what the machine reads, several times a second, whether anything runs or not.
 
 One thread and one engine per section, so that an IOC that is away keeps nobody waiting but itself; one more thread
-publishes what they have. Nothing here may disturb a run: what fails is told once, and tried again.
+publishes what they have. Nothing here may disturb a run: what fails is told once, and tried again. What nobody has
+looked at any more is not published any more, so that its age gives it away.
 """
 
 import logging
+import math
+import textwrap
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from beamctl.engine.base import Engine
-from beamctl.errors import BeamControlError, ChannelConnectionError
+from beamctl.errors import BeamControlError
 from beamctl.run.observed import ObservedSection, Payload, SectionView, unknown_payload
 
 _log = logging.getLogger(__name__)
 
-CONNECT_S = 2.0
-"""how long a section may take to answer, and the pause before it is tried again"""
+PROBE_S = 1.0
+"""how long the heartbeat of a section may take to answer, before the others are looked for"""
+PAUSE_S = 2.0
+"""before a section that cannot be reached is tried again"""
 AT_LEAST_S = 1.0
 """what has not changed is published again after so long, so that its age says that somebody looks"""
-JOIN_S = 5.0
+LOOKED_S = 1.0
+"""a reading counts for so long, or for two periods; then nobody has looked"""
+JOIN_S = 10.0
+LONGEST_TEXT = 200
 
 
 class Observer:
@@ -31,6 +40,7 @@ class Observer:
         publish: takes rows by section; may raise BeamControlError.
         about: what is told of the process itself, beside the sections.
         hertz: how often, at most.
+        connect_timeout_s: how long the PVs of a section that answers may take.
     """
 
     def __init__(
@@ -40,14 +50,16 @@ class Observer:
         publish: Callable[[Mapping[str, object]], None],
         about: Callable[[], tuple[str, object]],
         hertz: float,
+        connect_timeout_s: float,
     ) -> None:
         self._make_engine = make_engine
         self._publish = publish
         self._about = about
         self._period_s = 1.0 / hertz
+        self._connect_timeout_s = connect_timeout_s
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._rows: dict[str, object] = {}
+        self._rows: dict[str, tuple[Payload, float]] = {}
         self._troubles: dict[str, str] = {}
         self._threads = [
             threading.Thread(target=self._watch, args=(section,), name=f"observer-{section.key}", daemon=True)
@@ -62,64 +74,74 @@ class Observer:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        deadline = time.monotonic() + JOIN_S
         for thread in self._threads:
-            thread.join(JOIN_S)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _watch(self, section: ObservedSection) -> None:
         """The thread of one section."""
+        self._set(section.key, unknown_payload(section, "not connected yet"), math.inf)
         while not self._stop.is_set():
-            self._set(section.key, unknown_payload(section, "not connected"))
-            try:
-                engine = self._make_engine()
-            except BeamControlError as error:
-                self._trouble(section.key, str(error))
-            else:
-                try:
-                    self._follow(section, engine)
-                except ChannelConnectionError as error:
-                    self._set(section.key, unknown_payload(section, str(error)))
-                    self._trouble(section.key, str(error))
-                except Exception as error:
-                    self._trouble(section.key, f"{type(error).__name__}: {error}")
-                finally:
-                    with suppress(Exception):
-                        engine.close()
-            self._stop.wait(CONNECT_S)
+            why = self._follow(section)
+            if why:
+                self._set(section.key, unknown_payload(section, why), math.inf)
+                self._trouble(section.key, why)
+            self._stop.wait(PAUSE_S)
 
-    def _follow(self, section: ObservedSection, engine: Engine) -> None:
-        """From the connection on.
+    def _follow(self, section: ObservedSection) -> str:
+        """From the connection to the end; why it has ended, empty where it was to."""
+        engine = None
+        try:
+            engine = self._make_engine()
+            engine.start([section.layout.heartbeat], PROBE_S)
+            engine.start(section.layout.all_pvs, self._connect_timeout_s)
+            view = SectionView(section, engine)
+            self._set(section.key, view.payload(), self._looked())
+            self._trouble(section.key, "")
+            while not self._stop.wait(self._period_s):
+                self._set(section.key, view.payload(), self._looked())
+        except BeamControlError as error:
+            return textwrap.shorten(str(error), LONGEST_TEXT, placeholder=" ...")
+        except Exception as error:
+            return textwrap.shorten(f"{type(error).__name__}: {error}", LONGEST_TEXT, placeholder=" ...")
+        finally:
+            with suppress(Exception):
+                if engine is not None:
+                    engine.close()
+        return ""
 
-        Raises:
-            ChannelConnectionError: a PV does not answer.
-        """
-        engine.start(section.layout.all_pvs, CONNECT_S)
-        view = SectionView(section, engine)
-        self._trouble(section.key, "")
-        while not self._stop.wait(self._period_s):
-            self._set(section.key, view.payload())
+    def _looked(self) -> float:
+        return time.monotonic() + max(LOOKED_S, 2 * self._period_s)
 
-    def _set(self, key: str, payload: Payload) -> None:
+    def _set(self, key: str, payload: Payload, until: float) -> None:
         with self._lock:
-            self._rows[key] = payload
+            self._rows[key] = (payload, until)
 
     def _tell(self) -> None:
         """The thread that publishes."""
         shown: dict[str, object] = {}
-        quiet_s = AT_LEAST_S
+        at = -math.inf
         while not self._stop.wait(self._period_s):
-            key, about = self._about()
-            with self._lock:
-                rows = {**self._rows, key: about}
-            quiet_s += self._period_s
-            news = {name: row for name, row in rows.items() if quiet_s >= AT_LEAST_S or row != shown.get(name)}
-            quiet_s = 0.0 if quiet_s >= AT_LEAST_S else quiet_s
+            is_time = time.monotonic() >= at + AT_LEAST_S
             try:
-                self._publish(news)
-            except BeamControlError as error:
-                self._trouble("publication", str(error))
+                rows = self._current()
+                news = {name: row for name, row in rows.items() if is_time or row != shown.get(name)}
+                if news:
+                    self._publish(news)
+            except Exception as error:
+                self._trouble("what the machine reads", str(error) or type(error).__name__)
             else:
                 shown = rows
-                self._trouble("publication", "")
+                at = time.monotonic() if is_time else at
+                self._trouble("what the machine reads", "")
+
+    def _current(self) -> dict[str, object]:
+        """What is to be published now; without what nobody has looked at any more."""
+        key, about = self._about()
+        now = time.monotonic()
+        with self._lock:
+            rows: dict[str, object] = {name: payload for name, (payload, until) in self._rows.items() if now <= until}
+        return {**rows, key: about}
 
     def _trouble(self, what: str, words: str) -> None:
         """Tell a trouble once; empty words: it is over."""

@@ -57,18 +57,25 @@ class Deployment:
         firsts = [next(iter(m.tasks)) for m in self.machines if isinstance(m, InjectorDescription)]
         return [*self.orbit_tasks, *firsts]
 
+    @property
+    def sections(self) -> dict[str, list[TaskKit]]:
+        """The tasks of every section by its key, injectors first."""
+        injectors = [task for m in self.machines if isinstance(m, InjectorDescription) for task in m.tasks]
+        kits: dict[str, list[TaskKit]] = {}
+        for task in [*injectors, *self.orbit_tasks]:
+            kit = self.kit(task)
+            kits.setdefault(kit.key, []).append(kit)
+        return kits
+
     def kit(self, task: str) -> TaskKit:
-        """A task by name.
+        """A task by name; its files are read once.
 
         Raises:
             UnknownNameError: lists those that there are.
         """
-        for machine in self.machines:
-            if task in machine.tasks:
-                if isinstance(machine, InjectorDescription):
-                    return TransmissionKit(task, machine, self.registry, self.settings.prefix)
-                return self._orbit_kit(machine, task)
-        raise UnknownNameError("task", task, self.tasks)
+        if task not in self._kits:
+            self._kits[task] = self._kit(task)
+        return self._kits[task]
 
     def orbit(self, task: str) -> OrbitKit:
         """An orbit task by name; errors as :meth:`kit`."""
@@ -84,6 +91,18 @@ class Deployment:
             if name in (task, kit.task.section, kit.key):
                 return kit
         raise UnknownNameError("section", name, [self.orbit(task).task.section for task in self.orbit_tasks])
+
+    @cached_property
+    def _kits(self) -> dict[str, TaskKit]:
+        return {}
+
+    def _kit(self, task: str) -> TaskKit:
+        for machine in self.machines:
+            if task in machine.tasks:
+                if isinstance(machine, InjectorDescription):
+                    return TransmissionKit(task, machine, self.registry, self.settings.prefix)
+                return self._orbit_kit(machine, task)
+        raise UnknownNameError("task", task, self.tasks)
 
     def _orbit_kit(self, machine: MachineDescription, task: str) -> OrbitKit:
         design = load_ion(machine.ion)

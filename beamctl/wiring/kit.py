@@ -1,6 +1,7 @@
 """What the command line and the control process need of a task, whatever its kind."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -90,6 +91,12 @@ class TaskKit(Protocol):
             UnknownNameError: lists what there is.
             IncompatibleAgentError: the agent does not belong here.
         """
+
+
+def whole_layout(kits: Sequence[TaskKit]) -> SectionLayout:
+    """The layout of a section with the knobs of all its tasks, which read the same instruments."""
+    knobs = {knob.setpoint: knob for kit in kits for knob in kit.layout().knobs}
+    return replace(kits[0].layout(), knobs=tuple(knobs.values()))
 
 
 def default_output(kind: str, name: str) -> Path:

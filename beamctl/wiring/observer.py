@@ -3,10 +3,8 @@
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from beamctl.engine.base import Engine
-from beamctl.engine.layout import SectionLayout
 from beamctl.engine.reader import Measurement
 from beamctl.run.observed import ObservedSection
 from beamctl.run.observer import Observer
@@ -15,7 +13,7 @@ from beamctl.store.open import Store
 from beamctl.task.orbit import orbit_rms
 from beamctl.task.transmission import ACCT, MFC1, transmission
 from beamctl.wiring.deployment import Deployment
-from beamctl.wiring.kit import TaskKit
+from beamctl.wiring.kit import TaskKit, whole_layout
 from beamctl.wiring.transmission import TransmissionKit
 
 
@@ -39,21 +37,13 @@ def observer(
         store.live.publish,
         lambda: (SERVICE_ROW, {"is_halted": is_halted(), "pid": os.getpid()}),
         deployment.settings.live_hz,
+        deployment.settings.connect_timeout_s,
     )
 
 
 def observed_sections(deployment: Deployment) -> list[ObservedSection]:
     """One per section, with the knobs and PVs of all its tasks."""
-    kits: dict[str, list[TaskKit]] = {}
-    for task in deployment.tasks:
-        kit = deployment.kit(task)
-        kits.setdefault(kit.key, []).append(kit)
-    return [ObservedSection(key, _layout(of_section), _figures(of_section[0])) for key, of_section in kits.items()]
-
-
-def _layout(kits: list[TaskKit]) -> SectionLayout:
-    knobs = {knob.setpoint: knob for kit in kits for knob in kit.layout().knobs}
-    return replace(kits[0].layout(), knobs=tuple(knobs.values()))
+    return [ObservedSection(key, whole_layout(kits), _figures(kits[0])) for key, kits in deployment.sections.items()]
 
 
 def _figures(kit: TaskKit) -> Callable[[Measurement], Mapping[str, float]]:

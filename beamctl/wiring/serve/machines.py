@@ -17,7 +17,7 @@ from beamctl.wiring.serve.advice import advise
 from beamctl.wiring.serve.agents import AgentBook
 from beamctl.wiring.serve.preflights import PreflightBook
 from beamctl.wiring.serve.requests import Requests
-from beamctl.wiring.serve.sections import beamline, section_detail, section_kits
+from beamctl.wiring.serve.sections import beamline, section_detail
 from beamctl.wiring.serve.tasks import default_target, task_info
 
 
@@ -50,13 +50,13 @@ class DescribedMachines:
     def tasks(self) -> dict[str, Task]:
         """By name."""
         d = self._deployment
-        kits = [kit for of_section in section_kits(d).values() for kit in of_section]
+        kits = [kit for of_section in d.sections.values() for kit in of_section]
         return {kit.facts.name: task_info(d, self._store, kit) for kit in kits}
 
     @cached_property
     def sections(self) -> dict[str, SectionDetail]:
         """By key, upstream first."""
-        return {key: section_detail(kits) for key, kits in section_kits(self._deployment).items()}
+        return {key: section_detail(kits) for key, kits in self._deployment.sections.items()}
 
     def goal(self, task: str, target: float | None) -> str:
         """In words."""

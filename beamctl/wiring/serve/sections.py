@@ -8,21 +8,11 @@ from beamctl.engine.layout import Knob
 from beamctl.machine.description import MachineDescription, Section
 from beamctl.machine.injector import InjectorDescription
 from beamctl.wiring.deployment import Deployment
-from beamctl.wiring.kit import TaskKit
+from beamctl.wiring.kit import TaskKit, whole_layout
 from beamctl.wiring.orbit import OrbitKit
 from beamctl.wiring.transmission import TransmissionKit
 
 _STATIONS = (("source", "Ion source"), ("lebt", "LEBT"), ("rfq", "RFQ"), ("mebt", "MEBT"))
-
-
-def section_kits(deployment: Deployment) -> dict[str, list[TaskKit]]:
-    """The tasks of every section by its key, injectors first."""
-    injectors = [t for m in deployment.machines if isinstance(m, InjectorDescription) for t in m.tasks]
-    kits: dict[str, list[TaskKit]] = {}
-    for task in [*injectors, *deployment.orbit_tasks]:
-        kit = deployment.kit(task)
-        kits.setdefault(kit.key, []).append(kit)
-    return kits
 
 
 def section_detail(kits: Sequence[TaskKit]) -> SectionDetail:
@@ -32,8 +22,7 @@ def section_detail(kits: Sequence[TaskKit]) -> SectionDetail:
         kits: of its tasks.
     """
     kit = kits[0]
-    layout = kit.layout()
-    knobs = {knob.setpoint: knob for one in kits for knob in one.layout().knobs}
+    layout = whole_layout(kits)
     planes, places = _planes(kit), _places(kit)
     return SectionDetail(
         key=kit.key,
@@ -42,7 +31,7 @@ def section_detail(kits: Sequence[TaskKit]) -> SectionDetail:
         kind="orbit" if isinstance(kit, OrbitKit) else "transmission",
         hash=kit.section_hash,
         tasks=[one.facts.name for one in kits],
-        knobs=[_knob(knob, planes.get(knob.name, ""), places.get(knob.name)) for knob in knobs.values()],
+        knobs=[_knob(knob, planes.get(knob.name, ""), places.get(knob.name)) for knob in layout.knobs],
         channels=[
             _channel(name, pv, isinstance(kit, OrbitKit), places)
             for name, pv in zip(layout.channel_names, layout.channels, strict=True)
