@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint train bench report clean
+.PHONY: help demo test lint train bench screenshots clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,9 @@ train: $(VENV)/.dev  ## train the default agent anew, into var/agents
 
 bench: $(VENV)/.dev  ## figures and ratios; not part of the tests
 	$(BIN)/python -m tests.bench
+
+screenshots: $(VENV)/.dev  ## every view of the console, from a soft machine, into docs/images/console
+	$(BIN)/python -m tests.screenshots
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -16,7 +16,7 @@ Words = Annotated[tuple[str, ...], NoDecode]
 class Settings(BaseSettings):
     """Where and what.
 
-    Attributes:
+        Attributes:
         machine: names or files of the machine descriptions, in the environment separated by commas.
         ion: name or file of the ion that runs in the linac; None: the description's own.
         prefix: put in front of every PV name.
@@ -26,7 +26,13 @@ class Settings(BaseSettings):
         status_interface: address where these PVs are served; with any but loopback other hosts see them and can halt.
         status_port: where they are served; 0: the first free port that no IOC uses.
         connect_timeout_s: how long PVs may take to answer at the start.
+    <<<<<<< HEAD
+        live_hz: how often the control process shows what the machine reads, at most.
+        server: address of a service that commands go through instead of the store; None: the store.
+        api_key: who one is there; None: as logged in.
+    =======
         live_hz: how often the control process shows what the machine reads, at most; less often would count as old.
+    >>>>>>> proof
         http_interface: address where the service listens; any but loopback needs TLS, or a proxy that has it.
         http_port: where it listens; 0: any free one.
         http_hosts: names by which browsers and programs call it; those of the interface are known.
@@ -56,6 +62,8 @@ class Settings(BaseSettings):
     status_port: int = Field(default=0, ge=0, le=65535)
     connect_timeout_s: float = Field(default=5.0, gt=0)
     live_hz: float = Field(default=10.0, ge=0.5, le=50)
+    server: str | None = None
+    api_key: SecretStr | None = None
     http_interface: str = "127.0.0.1"
     http_port: int = Field(default=8470, ge=0, le=65535)
     http_hosts: Words = ()

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from fastapi import Request
 
 from beamctl.api.problem import ProblemError
+from beamctl.api.schemas.base import LARGEST_ID
 
 _DIGITS = 40
 """longer numbers are of no use to anybody"""
@@ -61,11 +62,12 @@ def _constant(text: str) -> NoReturn:
     raise _bad(f"{text} is no number in JSON; leave out what is not known")
 
 
-def _float(text: str) -> float:
+def _float(text: str) -> float | int:
+    """A number; a whole one however it is written, for JSON knows no difference between 3 and 3.0."""
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise _bad("a number is larger than any double")
-    return value
+    return int(value) if value.is_integer() and abs(value) <= LARGEST_ID else value
 
 
 def _int(text: str) -> int:

@@ -25,6 +25,8 @@ _SECURITY = {
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": f"with {HEADER}: 1 unless it is GET"},
     "bearer": {"type": "http", "scheme": "bearer", "description": "token of a session, or an API key"},
 }
+_TAG = {"type": "string", "pattern": '^(W/)?"[!#-~]+"$', "maxLength": 1000}
+"""a version as ETag has it"""
 _EVERYWHERE = (500, 503)
 _BEHIND_A_GATE = (401, 403)
 _WITH_BODY = (400, 408, 413, 415)
@@ -63,6 +65,10 @@ def _complete(operation: dict[str, Any], route: GatedRoute, method: str) -> None
     role = route.gate.role
     operation["security"] = [] if role is None else [{name: []} for name in _SECURITY]
     operation["x-least-role"] = "public" if role is None else role.value
+    for parameter in operation.get("parameters", []):
+        if _is_if_match(parameter):
+            parameter["schema"] = _TAG
+            parameter["required"] = method != "POST"  # a command may need it, a change of a thing always does
     responses = operation["responses"]
     responses.pop("422", None)
     for status in _statuses(operation, route, method):
@@ -91,8 +97,12 @@ def _statuses(operation: dict[str, Any], route: GatedRoute, method: str) -> list
         statuses.append(422)
     if any(parameter["in"] == "path" for parameter in parameters):
         statuses.append(404)
-    if any(parameter["name"].lower() == "if-match" for parameter in parameters):
+    if any(map(_is_if_match, parameters)):
         statuses += _WITH_IF_MATCH
     if method != "GET":
         statuses.append(409)
     return statuses
+
+
+def _is_if_match(parameter: dict[str, Any]) -> bool:
+    return str(parameter["name"]).lower() == "if-match"

@@ -25,11 +25,12 @@ class SampleFormat(StrEnum):
     PARQUET = "parquet"
 
 
-_MEDIA = {
+MEDIA = {
     SampleFormat.CSV: "text/csv; charset=utf-8",
     SampleFormat.JSON: "application/json",
     SampleFormat.PARQUET: "application/vnd.apache.parquet",
 }
+"""Content-Type by form"""
 
 
 def samples(store: Store, run: int, form: SampleFormat) -> StreamingResponse:
@@ -45,7 +46,7 @@ def samples(store: Store, run: int, form: SampleFormat) -> StreamingResponse:
         pieces = exported(store, run, ExportFormat.CSV)
     else:
         pieces = exported_samples(store, run)
-    return _file(pieces, _MEDIA[form], f"run-{run}-samples.{form.value}")
+    return _file(pieces, MEDIA[form], f"run-{run}-samples.{form.value}")
 
 
 def everything(store: Store, run: int) -> StreamingResponse:

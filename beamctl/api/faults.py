@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from beamctl.api.answers import problem_response
 from beamctl.api.problem import ProblemError
@@ -57,8 +58,15 @@ async def on_http(request: Request, error: HTTPException) -> Response:
         "not-found": f"there is nothing at {request.url.path}",
         "method-not-allowed": f"{request.method} is not possible at {request.url.path}",
     }
-    headers = dict(error.headers or {})
+    headers = {"Allow": _allowed(request)} if code == "method-not-allowed" else dict(error.headers or {})
     return problem_response(ProblemError(code, words.get(code, error.detail), headers))
+
+
+def _allowed(request: Request) -> str:
+    """Every method of a path; the framework tells only those of the first route that has it."""
+    path = request.scope["path"]
+    routes = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 async def on_ours(request: Request, error: BeamControlError) -> Response:

@@ -6,27 +6,69 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 
-from beamctl.cli.client import Client
+from beamctl.cli.app import EXIT_ADVISED, EXIT_NOT_REACHED
 from beamctl.cli.display import RunDisplay
 from beamctl.cli.rows import Rows, make_rows
+from beamctl.cli.store_client import StoreClient
 from beamctl.engine.fenced import RequestingEngine
 from beamctl.errors import EngineError, LeaseHeldError
 from beamctl.run.attempt import write_result
 from beamctl.run.course import Course
-from beamctl.run.events import Advice, Event, RunResult, Stepped
+from beamctl.run.events import Advice, Event, Outcome, RunResult, Stepped
 from beamctl.run.orders import HINTS, PARKED, Orders
 from beamctl.run.session import TuningRun
 from beamctl.run.store_record import StoreRecord
 from beamctl.store.open import Store, open_store
+from beamctl.store.requests import NewRequest
 from beamctl.store.states import RunState
 from beamctl.wiring.control import new_request, new_run
 from beamctl.wiring.courses import course_of
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import epics_engine, with_fences
 from beamctl.wiring.kit import Choice, TaskKit
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a run is asked for, whatever it shall do.
+
+    Attributes:
+        dry_run: the control process proposes one step and writes nothing.
+        review: it waits at the end, and in conflicts, for people.
+        approval: every step waits for people.
+        wait_for_control: without a control process, wait for one; False: do not ask; None: do without where possible.
+        note: for the record.
+    """
+
+    dry_run: bool = False
+    review: bool = False
+    approval: bool = False
+    wait_for_control: bool | None = None
+    note: str = ""
+
+    @property
+    def needs_control(self) -> str:
+        """The option that nobody but a control process can follow; empty: none."""
+        return "--review" if self.review else "--approval" if self.approval else ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a run is told.
+
+    Attributes:
+        watch: until its end; or only that it was asked for.
+        as_json: as one JSON object.
+        plot: picture to be drawn; None: none.
+    """
+
+    watch: bool = True
+    as_json: bool = False
+    plot: Path | None = None
 
 
 @dataclass
@@ -52,26 +94,55 @@ def carry_out(
     d: Deployment,
     task: str,
     choice: Choice,
-    console: Console,
+    console: Console | None,
     *,
     advise: bool = False,
-    quiet: bool = False,
-    review: bool = False,
+    terms: Terms = Terms(),
     engine: RequestingEngine | None = None,
 ) -> Done:
-    """One run, shown on the console unless quiet.
+    """One run, shown on the console; None: nowhere.
 
     Raises:
         BeamControlError: before anything was written.
     """
     if advise:
-        return _advice(d, task, choice, None if quiet else console, engine)
+        return _advice(d, task, choice, console, engine)
     with open_store(d.settings.store) as store:
-        if store.leases.is_held("control"):
-            return _by_the_control_process(d, store, task, choice, None if quiet else console, review)
-        if review:
-            raise LeaseHeldError("--review needs a control process, which takes the answer: beamctl operate")
-        return _here(d, store, task, choice, None if quiet else console, engine)
+        if is_by_control(store, terms):
+            return _by_the_control_process(d, store, task, choice, console, terms)
+        if terms.dry_run:
+            return _advice(d, task, choice, console, engine)
+        return _here(d, store, task, choice, console, engine)
+
+
+def is_by_control(store: Store, terms: Terms) -> bool:
+    """Whether the control process is asked, or this process does it.
+
+    Raises:
+        LeaseHeldError: nobody could do it on these terms.
+    """
+    if store.leases.is_held("control") or terms.wait_for_control:
+        return True
+    if terms.wait_for_control is False:
+        raise LeaseHeldError("no control process is running (beamctl operate), and --refuse asks not to do without one")
+    if terms.needs_control:
+        raise LeaseHeldError(f"{terms.needs_control} needs a control process, which takes the answer: beamctl operate")
+    return False
+
+
+def requested(d: Deployment, task: str, choice: Choice, terms: Terms) -> NewRequest:
+    """A run as it is asked of the control process."""
+    return new_request(
+        d, task, choice, getpass.getuser(), secrets.token_hex(8),
+        dry_run=terms.dry_run, review=terms.review, approval=terms.approval, note=terms.note,
+    )  # fmt: skip
+
+
+def exit_code(result: RunResult, advice: Advice | None = None) -> int:
+    """Of a command that has tuned, or advised."""
+    if result.outcome is Outcome.REACHED or (advice is not None and advice.is_reached):
+        return 0
+    return EXIT_ADVISED if result.outcome is Outcome.ADVISED else EXIT_NOT_REACHED
 
 
 def _advice(d: Deployment, task: str, choice: Choice, console: Console | None, engine: RequestingEngine | None) -> Done:
@@ -146,18 +217,17 @@ def _check_nothing_owed(store: Store, section: str) -> None:
 
 
 def _by_the_control_process(
-    d: Deployment, store: Store, task: str, choice: Choice, console: Console | None, review: bool
+    d: Deployment, store: Store, task: str, choice: Choice, console: Console | None, terms: Terms
 ) -> Done:
     """As a request; abort is a command, and leaving does not disturb the run."""
     kit = d.kit(task)
     course = kit.course(choice)
     done = Done(make_rows(kit, choice.target), course.proposer)
-    client = Client(store, kit, console)
+    client = StoreClient(store, kit, console)
     with _handling(lambda *_: client.end()):
-        done.run, done.result = client.carry_out(new_request(
-            d, task, choice, getpass.getuser(), secrets.token_hex(8), review=review
-        ))  # fmt: skip
-    done.steps.extend(client.steps)
+        done.run, done.result = client.carry_out(requested(d, task, choice, terms))
+    done.steps.extend(client.story.steps)
+    done.advice = client.story.advice
     return done
 
 

@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from beamctl.cli.rows import Rows
+from beamctl.engine.reader import Array
 from beamctl.engine.restore import RestoreOutcome
-from beamctl.run.events import Advice, Armed, Changed, Event, Held, Outcome, Restored, RunResult, Stepped
+from beamctl.run.events import Advice, Armed, Changed, Event, Held, Outcome, Proposed, Restored, RunResult, Stepped
 
 
 class RunDisplay:
@@ -56,6 +57,12 @@ class RunDisplay:
                 self._status = Text(_held(event), "yellow")
             case Changed():
                 self._status = Text(f"{event.state.value}: {event.reason}", "yellow")
+            case Proposed():
+                before = event.setpoint_a - event.change_a
+                table = self._proposal(f"proposed for {event.what}", before, event.setpoint_a)
+                if event.predicted:
+                    table.caption = f"expected by the model {self._rows.words(event.predicted)}"
+                self._live.console.print(table)
             case Restored():
                 self._live.console.print(restore_table(event))
             case Advice():
@@ -67,15 +74,19 @@ class RunDisplay:
         self._status = Text("next step ...")
 
     def _advice_table(self, advice: Advice) -> Table:
-        table = Table(title="proposed, nothing written", title_justify="left")
-        for column in ("knob", "now A", "proposed A", "change A"):
-            table.add_column(column, justify="right")
-        for name, now, new in zip(self._knobs, advice.setpoint_a, advice.proposed_a, strict=True):
-            table.add_row(name, f"{now:.3f}", f"{new:.3f}", f"{new - now:+.3f}")
+        table = self._proposal("proposed, nothing written", advice.setpoint_a, advice.proposed_a)
         expected = f", expected by the model {self._rows.words(advice.predicted)}" if advice.predicted else ""
         table.caption = f"now {self._rows.words(advice.figures)}{expected}"
         if advice.note:
             table.caption += f"\n{advice.note}"
+        return table
+
+    def _proposal(self, title: str, before: Array, after: Array) -> Table:
+        table = Table(title=title, title_justify="left")
+        for column in ("knob", "now A", "proposed A", "change A"):
+            table.add_column(column, justify="right")
+        for name, now, new in zip(self._knobs, before, after, strict=True):
+            table.add_row(name, f"{now:.3f}", f"{new:.3f}", f"{new - now:+.3f}")
         return table
 
     def _picture(self) -> RenderableType:

@@ -1,6 +1,7 @@
 """``beamctl tasks`` and ``beamctl machine``: what is described."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from beamctl.cli.app import app, deployment
+from beamctl.cli.app import app, deployment, is_remote
 from beamctl.errors import MachineDescriptionError, UnknownNameError
 from beamctl.machine.injector import InjectorDescription
 from beamctl.machine.loader import KINDS, known_machines, load_machine
@@ -20,20 +21,41 @@ machine_app = typer.Typer(help="Check machine descriptions, and draw what they d
 app.add_typer(machine_app, name="machine")
 
 
+@dataclass(frozen=True)
+class TaskLine:
+    """What can be asked for, in a line."""
+
+    name: str
+    section: str
+    knobs: int
+    goal: str
+    max_steps: int
+    algorithms: tuple[str, ...]
+
+
 @app.command()
 def tasks(context: typer.Context) -> None:
     """List what can be tuned, and by whom."""
-    d = deployment(context)
     console = Console(highlight=False)
+    if is_remote(context):
+        from beamctl.cli.remote import tasks as there
+
+        there.tasks(context, console)
+        return
+    d = deployment(context)
+    kits = [(d.kit(name), d.kit(name).facts) for name in d.tasks]
+    print_tasks(console, [TaskLine(f.name, k.key, f.knobs, f.goal, f.max_steps, k.algorithms) for k, f in kits])
+
+
+def print_tasks(console: Console, lines: list[TaskLine]) -> None:
+    """A table, and below it who can propose."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("task", "section", "knobs", "goal", "steps"):
         table.add_column(column, no_wrap=True)
     by_algorithms: dict[tuple[str, ...], list[str]] = {}
-    for name in d.tasks:
-        kit = d.kit(name)
-        f = kit.facts
-        table.add_row(name, kit.key, str(f.knobs), f.goal, str(f.max_steps))
-        by_algorithms.setdefault(kit.algorithms, []).append(name)
+    for line in lines:
+        table.add_row(line.name, line.section, str(line.knobs), line.goal, str(line.max_steps))
+        by_algorithms.setdefault(line.algorithms, []).append(line.name)
     console.print(table)
     for algorithms, names in by_algorithms.items():
         console.print(f"--algorithm for {', '.join(names)}: {', '.join(algorithms)}")

@@ -2,36 +2,33 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from beamctl.errors import BeamControlError
 from beamctl.run.events import Advice, Outcome, RunResult
 from beamctl.wiring.kit import Choice, TaskKit
-from beamctl.wiring.orbit import OrbitKit
 
 FIGURES = {True: ("rms_mm",), False: ("acct_ma", "mfc1_ma", "transmission")}
 """by whether it is an orbit task"""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What was asked for on the command line."""
-
-    task: str
-    kit: TaskKit
-    choice: Choice
-
-    def head(self) -> dict[str, Any]:
-        """The beginning of every object."""
-        algorithm = self.choice.algorithm or self.kit.algorithms[0]
-        agent = self.choice.agent or self.kit.default_agent
-        return {"task": self.task, "algorithm": algorithm, "agent": agent if "tbsac" in algorithm else None}
+def head(task: str, algorithm: str, agent: str) -> dict[str, Any]:
+    """The beginning of every object: what was asked for."""
+    return {"task": task, "algorithm": algorithm, "agent": agent if "tbsac" in algorithm else None}
 
 
-def as_object(asked: Asked, result: RunResult, advice: Advice | None = None) -> dict[str, Any]:
-    """A result."""
-    shown = asked.head() | {
+def head_of(task: str, kit: TaskKit, choice: Choice) -> dict[str, Any]:
+    """The same from a choice."""
+    return head(task, choice.algorithm or kit.algorithms[0], choice.agent or kit.default_agent)
+
+
+def as_object(
+    asked: Mapping[str, Any], result: RunResult, advice: Advice | None = None, run: int | None = None
+) -> dict[str, Any]:
+    """A result behind its head; ``run`` null where nothing was written down."""
+    shown = {
+        **asked,
+        "run": run,
         "outcome": result.outcome.value,
         "steps": result.steps,
         "initial": _figures(result.initial),
@@ -62,11 +59,11 @@ def as_object(asked: Asked, result: RunResult, advice: Advice | None = None) -> 
     return shown
 
 
-def nothing_done(asked: Asked, error: BeamControlError) -> dict[str, Any]:
-    """A run that did not begin."""
-    nothing = dict.fromkeys(FIGURES[isinstance(asked.kit, OrbitKit)])
-    return asked.head() | {
-        "outcome": Outcome.FAILED.value, "steps": 0, "initial": nothing, "final": nothing,
+def nothing_done(asked: Mapping[str, Any], error: BeamControlError, *, is_orbit: bool) -> dict[str, Any]:
+    """A run that did not begin, behind its head."""
+    nothing = dict.fromkeys(FIGURES[is_orbit])
+    return {
+        **asked, "run": None, "outcome": Outcome.FAILED.value, "steps": 0, "initial": nothing, "final": nothing,
         "restored": False, "writes": 0, "reason": str(error),
     }  # fmt: skip
 

@@ -1,15 +1,36 @@
 """Pictures of runs: what was read, step by step; orbits before and after."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from beamctl.run.events import RunResult, Stepped
-from beamctl.run.preflight import Findings
-from beamctl.wiring.orbit import OrbitKit
+from beamctl.task.orbit import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+class Response(Protocol):
+    """Expected and measured response, mm/A, shape (n, k), NaN where not measured."""
+
+    @property
+    def correctors(self) -> tuple[str, ...]:
+        """Names of the columns."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the rows."""
+
+    @property
+    def expected_mm_per_a(self) -> Array:
+        """As described."""
+
+    @property
+    def measured_mm_per_a(self) -> Array:
+        """As measured."""
+
 
 RED, GREEN, BLUE, GREY = "#b3261e", "#0b6e4f", "#1f5fa8", "#5f6b76"
 
@@ -55,14 +76,22 @@ def _plot_currents(ax: "Axes", readings: Sequence[int], values: Any) -> None:
     ax.legend(lines, [str(line.get_label()) for line in lines], loc="lower right", fontsize=9)
 
 
-def plot_orbits(kits: Mapping[str, OrbitKit], results: Mapping[str, RunResult], path: Path, subtitle: str) -> None:
+@dataclass(frozen=True)
+class OrbitChange:
+    """What a run has made of the orbit of one section; ``bpms`` in the order of its readings."""
+
+    section: str
+    bpms: list[str]
+    result: RunResult
+
+
+def plot_orbits(changes: Sequence[OrbitChange], path: Path, subtitle: str) -> None:
     """Orbit before and after, both planes, over all sections along the beam."""
     plt = _pyplot()
     figure, axes = plt.subplots(2, 1, figsize=(10, 5.2), sharex=True, sharey=True)
     labels: list[str] = []
-    for task, result in results.items():
-        described = kits[task].task
-        names = described.bpms
+    for change in changes:
+        result, names = change.result, change.bpms
         z = [len(labels) + i for i in range(len(names))]
         for plane, ax in enumerate(axes):
             for orbit, style in (
@@ -70,8 +99,8 @@ def plot_orbits(kits: Mapping[str, OrbitKit], results: Mapping[str, RunResult], 
                 (result.final_values, {"color": GREEN, "marker": "o", "label": "corrected"}),
             ):
                 ax.plot(z, orbit[plane::2], linewidth=1.8, markersize=5, **style)
-            change = f"{result.initial['rms_mm']:.2f} → {result.final['rms_mm']:.2f} mm"
-            text = f"{described.section.upper()}: {change}, {result.steps} steps"
+            rms = f"{result.initial['rms_mm']:.2f} → {result.final['rms_mm']:.2f} mm"
+            text = f"{change.section.upper()}: {rms}, {result.steps} steps"
             if plane == 0:
                 ax.annotate(
                     text, (0.5 * (z[0] + z[-1]), 1.03), xycoords=("data", "axes fraction"), ha="center", fontsize=9
@@ -91,7 +120,7 @@ def plot_orbits(kits: Mapping[str, OrbitKit], results: Mapping[str, RunResult], 
     plt.close(figure)
 
 
-def plot_response(findings: Findings, path: Path, title: str) -> None:
+def plot_response(findings: Response, path: Path, title: str) -> None:
     """Expected and measured response as heat maps, and their difference."""
     plt = _pyplot()
     expected, measured = findings.expected_mm_per_a, findings.measured_mm_per_a

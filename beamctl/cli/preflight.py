@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +12,38 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from beamctl.cli.app import EXIT_NOT_REACHED, app, deployment
+from beamctl.cli.app import EXIT_NOT_REACHED, app, deployment, errors, is_remote
 from beamctl.cli.carry_out import carry_out
 from beamctl.cli.display import result_line
 from beamctl.run.events import Outcome
-from beamctl.run.preflight import Finding, Findings
+from beamctl.run.preflight import Finding
 from beamctl.store.open import open_store
 from beamctl.task.identification import Verdict
+from beamctl.task.orbit import Array
+from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.kit import Choice
 from beamctl.wiring.orbit import PREFLIGHT
-from beamctl.wiring.preflight import found_faults, stored_findings
+from beamctl.wiring.preflight import stored_findings
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A complete preflight; fields as :class:`beamctl.run.preflight.Findings`."""
+
+    task: str
+    title: str
+    run: int
+    noise_mm: float
+    table: tuple[Finding, ...]
+    correctors: tuple[str, ...]
+    channels: tuple[str, ...]
+    expected_mm_per_a: Array
+    measured_mm_per_a: Array
+
+    @property
+    def faults(self) -> list[Finding]:
+        """The lines that are not good."""
+        return [line for line in self.table if line.verdict is not Verdict.GOOD]
 
 
 @app.command()
@@ -37,32 +60,47 @@ def preflight(
 
     Exit code: 0 wired as described, 1 faults found or not complete, 2 wrong usage or not fit to be checked.
     """
-    d = deployment(context)
-    kit = d.orbit_section(section)
     console = Console(highlight=False)
-    done = carry_out(d, kit.name, Choice(algorithm=PREFLIGHT), console, quiet=as_json)
-    if done.result.outcome is not Outcome.REACHED:
-        console.print(result_line(done.result, done.rows))
-        raise typer.Exit(EXIT_NOT_REACHED)
-    with open_store(d.settings.store) as store:
-        findings = stored_findings(store, kit, done.run)
-    if as_json:
-        typer.echo(json.dumps(_as_object(kit.name, done.run, findings)))
+    if is_remote(context):
+        from beamctl.cli.remote import preflight as there
+
+        checked = there.preflight(context, section, None if as_json else console)
     else:
-        console.print(_table(findings))
-        faults = found_faults(findings)
-        console.print(Text(f"run {done.run}: found {faults}", "bold yellow") if faults else
-                      Text(f"run {done.run}: wired as described", "bold green"))  # fmt: skip
+        checked = _preflight_here(deployment(context), section, None if as_json else console)
+    if checked is None:
+        raise typer.Exit(EXIT_NOT_REACHED)
+    if as_json:
+        typer.echo(json.dumps(_as_object(checked)))
+    else:
+        console.print(_table(checked))
+        faults = ", ".join(f"{f.name} {f.verdict.value}" for f in checked.faults)
+        console.print(Text(f"run {checked.run}: found {faults}", "bold yellow") if faults else
+                      Text(f"run {checked.run}: wired as described", "bold green"))  # fmt: skip
     if plot is not None:
         from beamctl.cli.pictures import plot_response
 
-        plot_response(findings, plot, f"{kit.facts.title}, preflight of run {done.run}")
+        plot_response(checked, plot, f"{checked.title}, preflight of run {checked.run}")
         console.print(f"written: {plot}")
-    if findings.faults:
+    if checked.faults:
         raise typer.Exit(EXIT_NOT_REACHED)
 
 
-def _table(findings: Findings) -> Table:
+def _preflight_here(d: Deployment, section: str, console: Console | None) -> Checked | None:
+    """Over the store of this host; None: not complete, and said so."""
+    kit = d.orbit_section(section)
+    done = carry_out(d, kit.name, Choice(algorithm=PREFLIGHT), console)
+    if done.result.outcome is not Outcome.REACHED:
+        errors.print(result_line(done.result, done.rows))
+        return None
+    with open_store(d.settings.store) as store:
+        f = stored_findings(store, kit, done.run)
+    return Checked(
+        kit.name, kit.facts.title, done.run, f.noise_mm, f.table, f.correctors, f.channels, f.expected_mm_per_a,
+        f.measured_mm_per_a,
+    )  # fmt: skip
+
+
+def _table(findings: Checked) -> Table:
     title = f"response as described and as measured, noise {findings.noise_mm:.3f} mm"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in (
@@ -80,13 +118,13 @@ def _table(findings: Findings) -> Table:
     return table
 
 
-def _as_object(task: str, run: int, findings: Findings) -> dict[str, object]:
+def _as_object(checked: Checked) -> dict[str, object]:
     return {
-        "task": task,
-        "run": run,
-        "noise_mm": findings.noise_mm,
-        "faults": [_line(f) for f in findings.faults],
-        "table": [_line(f) for f in findings.table],
+        "task": checked.task,
+        "run": checked.run,
+        "noise_mm": checked.noise_mm,
+        "faults": [_line(f) for f in checked.faults],
+        "table": [_line(f) for f in checked.table],
     }
 
 

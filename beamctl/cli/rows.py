@@ -81,7 +81,7 @@ class TransmissionRows:
 
     Args:
         goal: transmission that decides the colours.
-        full_ma: current of a full bar.
+        full_ma: current of a full bar; None: a fifth more than the largest seen in front of the RFQ.
         span_a: interval of each knob, A, shape (k,).
     """
 
@@ -90,9 +90,10 @@ class TransmissionRows:
         ("MFC1", "left"),
     )  # fmt: skip
 
-    def __init__(self, goal: float, full_ma: float, span_a: Array) -> None:
+    def __init__(self, goal: float, full_ma: float | None, span_a: Array) -> None:
         self._goal = goal
         self._full = full_ma
+        self._most = 0.0
         self._span = span_a
         self._best = -math.inf
         self._last: Array | None = None
@@ -103,6 +104,7 @@ class TransmissionRows:
         self._last = step.setpoint_a
         acct, mfc1, t = (step.figures[name] for name in ("acct_ma", "mfc1_ma", "transmission"))
         self._best = max(self._best, mfc1)
+        self._most = max(self._most, acct)
         colour = "green" if t >= self._goal else "yellow" if t >= 0.8 * self._goal else "red"
         note = step.note
         if math.isnan(t):
@@ -110,7 +112,8 @@ class TransmissionRows:
         elif t > 1:
             note = f"{note}  above 1: the monitors' calibrations differ".strip()
         shown = Text("-" if math.isnan(t) else f"{t:.3f}", colour)
-        bar = Text(_bar(mfc1 / self._full), "cyan")
+        full = 1.2 * self._most if self._full is None else self._full
+        bar = Text(_bar(mfc1 / full) if full > 0 else "", "cyan")
         return [f"{acct:.3f}", f"{mfc1:.3f}", shown, f"{self._best:.3f}", moved, bar, note]
 
     def words(self, figures: Mapping[str, float]) -> str:

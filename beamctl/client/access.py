@@ -1,6 +1,6 @@
 """Where the service is, and who asks it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -14,7 +14,7 @@ class Access:
     """
 
     url: str
-    credential: str = ""
+    credential: str = field(default="", repr=False)
     patience_s: float = 10.0
 
     def headers(self) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """One run, event by event, until it is over."""
 
 from beamctl.api.schemas.events import Event, Tick
-from beamctl.api.schemas.runs import Run
+from beamctl.api.schemas.runs import Request, Run
 from beamctl.client.access import Access
 from beamctl.client.calls import ask
 from beamctl.client.subscription import Subscription
 from beamctl.client.work import Work
 from beamctl.run.orders import PARKED
+from beamctl.store.states import RequestState
 
 ENDED = "ended"
 
@@ -29,7 +30,7 @@ class RunWatch:
         self._is_over = False
 
     def next(self) -> Work[Event | Tick | None]:
-        """The next event, or a tick every second; None: it has ended, or waits for a person without a process at it.
+        """The next event, or a tick every second; None: it has ended, or is left to a person.
 
         Raises:
             ServiceError: there is no such run, or the service cannot be asked.
@@ -57,9 +58,16 @@ class RunWatch:
             self._state = event.payload["state"]
 
     def _tick(self) -> Work[None]:
-        """Its process may have left it; the second tick, because its last event may still be on the way."""
+        """Whether it waits for a person; the second tick counts, because its last event may still be on the way."""
         if self._state not in PARKED:
             return
-        run = yield from self.look()
-        self._free_ticks = 0 if run.has_owner else self._free_ticks + 1
+        self._free_ticks = self._free_ticks + 1 if (yield from self._is_left()) else 0
         self._is_over = self._free_ticks > 1
+
+    def _is_left(self) -> Work[bool]:
+        """Whether nothing is done for it any more; its section stays with the control process nevertheless."""
+        run = yield from self.look()
+        if run.request is None:
+            return not run.has_owner
+        request = yield from ask(self._access, f"/requests/{run.request}", Request)
+        return request.state is not RequestState.CLAIMED

@@ -28,14 +28,15 @@ class Outgoing:
     Attributes:
         path: from the root of the service.
         query: None, and items that are None, are left out.
+        headers, body: may hold keys and passwords, and are not shown with it.
         timeout_s: how long nothing may be heard.
     """
 
     method: str
     path: str
     query: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
     timeout_s: float = 30.0
 
     def options(self) -> dict[str, Any]:

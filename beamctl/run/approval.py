@@ -70,6 +70,7 @@ class Approval:
             return True
         self._orders.forget_decisions()
         self._voice.change(RunState.REVIEW, f"{proposal.what} waits for approval")
+        # after the state: what was proposed before the last change of state counts no more
         self._record.proposed(proposal.step, proposal.setpoint_a, proposal.change_a, proposal.predicted)
         self._voice.tell(
             Proposed(proposal.what, proposal.step, proposal.setpoint_a, proposal.change_a, proposal.predicted)

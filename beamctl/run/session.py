@@ -130,6 +130,7 @@ class TuningRun:
         predicted = course.predict(measured, new - setpoint)
         reached = course.is_reached(measured)
         advice = Advice(setpoint, new, course.figures(measured), predicted, reached, course.note())
+        self._record.proposed(1, new, new - setpoint, predicted)
         self._voice.tell(advice)
         return self._endings.result(Outcome.ADVISED, f"nothing written for {course.task}"), advice
 

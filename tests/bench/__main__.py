@@ -5,6 +5,7 @@ import time
 
 from tests.bench import (
     bench_channel_access,
+    bench_console,
     bench_control,
     bench_environment,
     bench_fence,
@@ -12,6 +13,7 @@ from tests.bench import (
     bench_loop,
     bench_lpi,
     bench_preflight,
+    bench_service,
     bench_simulator,
     bench_store,
 )
@@ -25,6 +27,8 @@ BENCHES = {
     "store": bench_store.main,
     "fence": bench_fence.main,
     "control": bench_control.main,
+    "console": bench_console.main,
+    "service": bench_service.main,
     "agent": bench_learning.judge_agent,
     "preflight": bench_preflight.judge_preflight,
     "learning": bench_learning.train_seeds,

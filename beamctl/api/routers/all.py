@@ -41,4 +41,4 @@ ROUTERS: tuple[APIRouter, ...] = (
     docs.router,
     console.router,
 )
-"""commands come behind everything else below a run, for a verb is any word"""
+"""one per resource"""

@@ -1,5 +1,7 @@
 """What people tell a run."""
 
+from starlette.convertors import StringConvertor, register_url_convertor
+
 from beamctl.api.access import Operator
 from beamctl.api.commands import command
 from beamctl.api.parameters import RowNumber
@@ -13,7 +15,16 @@ from beamctl.store.states import Verb
 router = resource("runs")
 
 
-@router.post(f"{PREFIX}/runs/{{run}}/{{verb}}", status_code=202)
+class _VerbConvertor(StringConvertor):
+    """Matches commands only, so that whatever else is below a run is not taken for one."""
+
+    regex = "|".join(Verb)
+
+
+register_url_convertor("verb", _VerbConvertor())
+
+
+@router.post(f"{PREFIX}/runs/{{run}}/{{verb:verb}}", status_code=202)
 def command_run(run: RowNumber, verb: Verb, service: Served, operator: Operator, if_match: IfMatch = None) -> Commanded:
     """Pause, resume, accept, abort, halt, or decide what waits for a person.
 

@@ -1,7 +1,7 @@
 """The record of what happened, as it happens and as pages."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -22,10 +22,11 @@ router = resource("events")
 _ROOT = f"{PREFIX}/events"
 After = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="Only events behind this number.")]
 OfRun = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="Only events of this run.")]
+_ANSWERS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}, 400: {}, 429: {}}
 Section = Annotated[str, Query(min_length=1, max_length=100, pattern=NO_CONTROL)]
 
 
-@router.get(_ROOT, response_class=Response, responses={200: {"content": {"text/event-stream": {}}}})
+@router.get(_ROOT, response_class=Response, responses=_ANSWERS)
 async def stream_events(
     request: Request,
     service: Served,

@@ -1,6 +1,6 @@
 """Runs as files: raw samples, everything, a report for the logbook."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -19,8 +19,14 @@ _ROOT = f"{PREFIX}/runs"
 _NO_SCRIPT = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 """a report is looked at, and does nothing"""
 
+_SAMPLES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {media: {} for media in downloads.MEDIA.values()}},
+    501: {},
+}
+_JSON: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}}}}
 
-@router.get(f"{_ROOT}/{{run}}/samples", response_class=StreamingResponse)
+
+@router.get(f"{_ROOT}/{{run}}/samples", response_class=StreamingResponse, responses=_SAMPLES)
 def download_samples(
     run: RowNumber,
     service: Served,
@@ -32,7 +38,7 @@ def download_samples(
     return downloads.samples(service.store, run, form)
 
 
-@router.get(f"{_ROOT}/{{run}}/export", response_class=StreamingResponse)
+@router.get(f"{_ROOT}/{{run}}/export", response_class=StreamingResponse, responses=_JSON)
 def export_run(run: RowNumber, service: Served, viewer: Viewer) -> StreamingResponse:
     """Everything that is written down of a run, as JSON."""
     runs_view.find(service, run)

@@ -31,7 +31,7 @@ def get_section(section: Name, service: Served, viewer: Viewer) -> SectionDetail
     return _section(service, section)
 
 
-@router.get(f"{_ROOT}/sections/{{section}}/live")
+@router.get(f"{_ROOT}/sections/{{section}}/live", responses={409: {}})
 def get_section_live(section: Name, service: Served, viewer: Viewer) -> Live:
     """What a section reads now."""
     reading = service.live.live(_section(service, section).key)

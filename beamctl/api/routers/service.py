@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from fastapi import Response
+from fastapi.responses import PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
 from beamctl.api.access import PUBLIC, Viewer
@@ -32,7 +33,7 @@ def get_readiness(service: Served, response: Response) -> Health:
     return health
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=PlainTextResponse)
 async def get_metrics(service: Served, viewer: Viewer) -> Response:
     """Figures for Prometheus."""
     return Response(await run_in_threadpool(service.metrics.text), media_type=service.metrics.media_type)

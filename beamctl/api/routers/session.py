@@ -25,7 +25,9 @@ async def get_sign_in_ways(service: Served) -> SignInWays:
     )
 
 
-@router.post("/api/v1/session", dependencies=[PUBLIC], status_code=201)
+@router.post(
+    "/api/v1/session", dependencies=[PUBLIC], status_code=201, responses={status: {} for status in (401, 403, 429)}
+)
 async def log_in(asked: LogIn, request: Request, response: Response, service: Served) -> Session:
     """Log in by name and password; a session that the browser had before is ended."""
     check_origin(request)
@@ -52,7 +54,7 @@ def log_out(who: LoggedIn, response: Response, service: Served) -> None:
     service.authentication.sessions.delete_cookie(response)
 
 
-@router.put("/api/v1/session/password")
+@router.put("/api/v1/session/password", responses={429: {}})
 async def change_password(asked: ChangePassword, who: LoggedIn, request: Request, service: Served) -> Session:
     """Change one's own password; every other session of the account is ended."""
     _need_session(who, "change the password")

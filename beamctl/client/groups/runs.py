@@ -14,6 +14,10 @@ from beamctl.store.states import RunState, Verb
 
 IfDown = Literal["wait", "refuse"]
 PATIENCE_S = 60.0
+DECISIONS = (Verb.APPROVE, Verb.TAKEOVER, Verb.RESTORE, Verb.LEAVE, Verb.CLEAR)
+"""what the service wants to hear from those only who say which version they have seen"""
+ALWAYS = (Verb.ABORT, Verb.HALT)
+"""what may be said twice"""
 
 
 def request_once(access: Access, path: str, body: Mapping[str, Any], key: str | None) -> Work[Request]:
@@ -117,6 +121,11 @@ class RunCalls(Group[W]):
         return self._file(f"/runs/{run}/report")
 
     @Call
+    def command(self, run: int, verb: Verb, version: str | None = None) -> Work[Commanded]:
+        """Tell it something; those below are the same with names of their own."""
+        return self._command(run, verb, version)
+
+    @Call
     def pause(self, run: int) -> Work[Commanded]:
         """Hold after the present step."""
         return self._command(run, Verb.PAUSE)
@@ -134,37 +143,37 @@ class RunCalls(Group[W]):
     @Call
     def abort(self, run: int) -> Work[Commanded]:
         """End and restore what it found; said again until the service has heard it."""
-        return self._command(run, Verb.ABORT, is_repeatable=True)
+        return self._command(run, Verb.ABORT)
 
     @Call
     def halt(self, run: int) -> Work[Commanded]:
         """Freeze: nothing is written any more, not even a restore; said again until the service has heard it."""
-        return self._command(run, Verb.HALT, is_repeatable=True)
+        return self._command(run, Verb.HALT)
 
     @Call
     def approve(self, run: int, version: str | None = None) -> Work[Commanded]:
         """Let the step that waits for approval be written."""
-        return self._decide(run, Verb.APPROVE, version)
+        return self._command(run, Verb.APPROVE, version)
 
     @Call
     def restore(self, run: int, version: str | None = None) -> Work[Commanded]:
         """Bring back what a run in conflict, halted or failed has left behind."""
-        return self._decide(run, Verb.RESTORE, version)
+        return self._command(run, Verb.RESTORE, version)
 
     @Call
     def takeover(self, run: int, version: str | None = None) -> Work[Commanded]:
         """In a conflict: what somebody else has set is the run's own base from now on."""
-        return self._decide(run, Verb.TAKEOVER, version)
+        return self._command(run, Verb.TAKEOVER, version)
 
     @Call
     def leave(self, run: int, version: str | None = None) -> Work[Commanded]:
         """Leave everything as it is."""
-        return self._decide(run, Verb.LEAVE, version)
+        return self._command(run, Verb.LEAVE, version)
 
     @Call
     def clear(self, run: int, version: str | None = None) -> Work[Commanded]:
         """Take note of a halted or failed run; writes nothing."""
-        return self._decide(run, Verb.CLEAR, version)
+        return self._command(run, Verb.CLEAR, version)
 
     @Call
     def snapshot(
@@ -183,7 +192,7 @@ class RunCalls(Group[W]):
 
     @Streamed
     def follow(self, run: int, *, patience_s: float = PATIENCE_S) -> Stream[Event]:
-        """Its events from the first one on, until it ends or waits for a person without a process at work on it.
+        """Its events from the first one on, until it ends or is left to a person (halted, fault, unknown).
 
         Args:
             run: its number.
@@ -207,7 +216,7 @@ class RunCalls(Group[W]):
 
     @Call
     def wait(self, run: int, *, patience_s: float = PATIENCE_S) -> Work[Run]:
-        """The run as it is at its end, or when it waits for a person without a process at work on it."""
+        """The run as it is at its end, or when it is left to a person (halted, fault, unknown)."""
         watch = RunWatch(self._access, run, patience_s)
         while (yield from watch.next()) is not None:
             pass
@@ -217,17 +226,10 @@ class RunCalls(Group[W]):
         request = Outgoing("GET", API + path, query or {}, timeout_s=120.0)
         return (yield from answered(self._access, request, is_repeatable=True)).content
 
-    def _decide(self, run: int, verb: Verb, version: str | None) -> Work[Commanded]:
-        """A command about something that people have looked at."""
-        if version is None:
+    def _command(self, run: int, verb: Verb, version: str | None = None) -> Work[Commanded]:
+        if version is None and verb in DECISIONS:
             version = (yield from ask(self._access, f"/runs/{run}", Run)).version
-        return (yield from self._command(run, verb, version))
-
-    def _command(
-        self, run: int, verb: Verb, version: str | None = None, *, is_repeatable: bool = False
-    ) -> Work[Commanded]:
         headers = {} if version is None else {"If-Match": f'"{version}"'}
-        path = f"/runs/{run}/{verb}"
-        return told(
-            (yield from tell(self._access, "POST", path, headers=headers, is_repeatable=is_repeatable)), Commanded
-        )
+        path, is_repeatable = f"/runs/{run}/{verb}", verb in ALWAYS
+        answer = yield from tell(self._access, "POST", path, headers=headers, is_repeatable=is_repeatable)
+        return told(answer, Commanded)

@@ -17,7 +17,7 @@ export async function command(watch, verb) {
   try {
     const answer = await send("POST", `/runs/${watch.id}/${verb}`, undefined, { version });
     watch.sent[verb] = "sent";
-    notice(answer.message, { tone: answer.control_is_alive ? "active" : "major" });
+    if (!answer.control_is_alive) notice(`${verb}: ${answer.message}`, { tone: "major" });
   } catch (problem) {
     delete watch.sent[verb];
     notice(problem.words, { tone: "major", title: problem.code === "changed-meanwhile" ? "Not sent: it has changed meanwhile. What is shown now is new." : `Not done: ${verb}` });

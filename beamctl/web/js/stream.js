@@ -3,7 +3,7 @@
 import { address, get } from "./api.js";
 import { store } from "./store.js";
 
-const LOST_MS = 2000;
+const LOST_MS = 1750;
 const REOPEN_MS = 3000;
 const AGAIN_MS = 1000;
 
@@ -109,7 +109,7 @@ export function startStream(after) {
   wasLost = false;
   setState("connecting");
   open();
-  watchdog = watchdog || setInterval(look, 200);
+  watchdog = watchdog || setInterval(look, 100);
 }
 
 /** Listens no more. */

@@ -30,7 +30,7 @@ LEAST_ROLE = {
     "GET /api/v1/runs/{run}/export": VIEWER,
     "GET /api/v1/runs/{run}/report": VIEWER,
     "POST /api/v1/runs/{run}/snapshot": OPERATOR,
-    "POST /api/v1/runs/{run}/{verb}": OPERATOR,
+    "POST /api/v1/runs/{run}/{verb:verb}": OPERATOR,
     "GET /api/v1/requests": VIEWER,
     "GET /api/v1/requests/{request}": VIEWER,
     "DELETE /api/v1/requests/{request}": OPERATOR,

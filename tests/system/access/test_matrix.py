@@ -15,7 +15,7 @@ from tests.system.access.routes import BEFORE_THE_PASSWORD, LEAST_ROLE, PUBLIC
 pytestmark = pytest.mark.system
 OVER = timedelta(seconds=-1)
 _PLACE = {
-    "run": "900001", "request": "900001", "key": "900001", "verb": "abort", "section": "no-section",
+    "run": "900001", "request": "900001", "key": "900001", "verb:verb": "abort", "section": "no-section",
     "agent": "no-agent", "name": "nobody", "path:path": "nothing.js",
 }  # fmt: skip
 """what does not exist, so that whoever is let in changes nothing"""

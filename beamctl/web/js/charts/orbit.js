@@ -128,7 +128,7 @@ export class OrbitChart {
       this.now && [item("x now", "plane-x"), item("y now", "plane-y")],
       isNumber(this.target) && item(`within ${num(this.target, 2)} mm`, "ok", "fill"),
       this.overlays.map((one) => item(one.name, TONES[one.tone], "dash")),
-      this.now && h("li", {}, "bars: noise (rms)"));
+      this.now?.noise.some((value) => value > 0) && h("li", {}, "bars: noise (rms)"));
   }
 
   /** Grey where it is old. */

@@ -66,7 +66,7 @@ export class TrendChart {
     const tones = [colour.accent, colour.plane_y, colour.o2, colour.o1];
     const now = this.times.at(-1) || Date.now();
     const units = [...new Set(this.names.map((name) => figure(name).unit))];
-    const ago = ({ value }) => `${Math.round((value - (this.times.at(-1) || now)) / 1000)} s`;
+    const ago = ({ value }) => `${num(Math.round((value - (this.times.at(-1) || now)) / 1000), 0)} s`;
     const yAxis = units.map((unit, k) => axis(colour, { type: "value", min: 0, max: unit ? undefined : 1, interval: unit ? undefined : 0.25, position: k ? "right" : "left", name: unit ? this.names.filter((name) => figure(name).unit === unit).map((name) => figure(name).label).join(", ") + ` (${unit})` : "Transmission", nameLocation: "middle", nameGap: rem * 2.4, splitLine: { show: k === 0, lineStyle: { color: colour.line } }, splitNumber: 3, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => num(value, unit ? 1 : 2) } }));
     const shared = common(colour);
     shared.tooltip.formatter = (items) => [ago({ value: items[0].value[0] }), ...items.map((item) => `${item.seriesName}  ${num(item.value[1], 3)}`)].join("\n");
@@ -74,7 +74,7 @@ export class TrendChart {
       ...shared,
       legend: { show: this.names.length > 1, top: 0, textStyle: { color: colour.muted, fontSize: rem * 0.85 }, icon: "roundRect", itemHeight: 4 },
       grid: { left: rem * 3.8, right: units.length > 1 ? rem * 3.8 : rem, top: rem * (this.names.length > 1 ? 2 : 0.7), bottom: rem * 1.6 },
-      xAxis: axis(colour, { type: "value", min: now - SPAN_S * 1000, max: now, splitLine: { show: false }, interval: 30000, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => ago({ value }) } }),
+      xAxis: axis(colour, { type: "value", min: now - SPAN_S * 1000, max: now, splitLine: { show: false }, interval: 30000, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => ago({ value }), alignMinLabel: "left", alignMaxLabel: "right" } }),
       yAxis,
       series: this.names.map((name, i) => ({ id: name, name: figure(name).label, type: "line", showSymbol: false, yAxisIndex: units.indexOf(figure(name).unit), lineStyle: { width: 2.5, color: tones[i], type: i === 2 ? "dashed" : "solid" }, itemStyle: { color: tones[i] }, data: this.data(i), markLine: i === 0 && this.target !== null ? goal(this.target, colour, rem) : undefined })),
     };

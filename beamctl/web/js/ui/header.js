@@ -19,7 +19,7 @@ const links = () => [
 const CONNECTION = {
   live: ["Live", "ok", "\u25cf"],
   connecting: ["Connecting", "minor", "\u2026"],
-  lost: ["Stream lost", "major", "\u2715"],
+  lost: ["Lost", "major", "\u2715"],
 };
 
 let shown = null;

@@ -3,7 +3,7 @@
 import { h, say } from "../dom.js";
 
 const MOST = 4;
-const GOES_MS = 9000;
+const GOES_MS = 6000;
 
 /** Shows a message; one about a fault stays until it is dismissed. */
 export function notice(text, { tone = "active", title = "" } = {}) {

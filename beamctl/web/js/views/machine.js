@@ -10,13 +10,19 @@ import { wantLive } from "../stream.js";
 import { heartbeatWords } from "../ui/header.js";
 import { notice } from "../ui/notices.js";
 import { button, card, facts, table } from "../ui/parts.js";
-import { badge, figureBox, rebadge, runState, severity } from "../words.js";
+import { badge, figureBox, rebadge, runState, severity, stateWord } from "../words.js";
 import { Conditions } from "./shared/conditions.js";
 
 export const usesLive = true;
 
+/** What a section is doing now; an ended run leaves it idle, unless it owes a restore. */
+function standing(summary) {
+  if (summary.is_owned) return runState(summary.state);
+  return summary.restore_owed ? ["Restore owed", "major", "!"] : runState("idle");
+}
+
 function station(element, summary) {
-  const state = summary && badge(runState(summary.state), { "data-testid": `station-state-${element.name}` });
+  const state = summary && badge(standing(summary), { "data-testid": `station-state-${element.name}` });
   const lead = h("span", { class: "lead" });
   const body = [h("span", { class: `shape ${summary?.kind || "plain"}`, "aria-hidden": "true" }), h("strong", {}, element.title.split(",")[0]), lead, state];
   const item = summary
@@ -29,7 +35,7 @@ class SectionCard {
   constructor(summary, detail) {
     this.key = summary.key;
     this.detail = detail;
-    this.state = badge(runState(summary.state), { "data-testid": `section-state-${summary.key}` });
+    this.state = badge(standing(summary), { "data-testid": `section-state-${summary.key}` });
     this.lead = figureBox(figure(leading(summary.kind)).label, { lead: true, testid: `section-figure-${summary.key}` });
     this.conditions = new Conditions({ compact: true, floor: detail.current_floor_ma });
     this.who = h("p", { class: "small" });
@@ -43,16 +49,16 @@ class SectionCard {
 
   draw(summary) {
     const now = reading(this.key);
-    rebadge(this.state, summary.restore_owed && !summary.is_owned ? ["Restore owed", "major", "!"] : runState(summary.state));
+    rebadge(this.state, standing(summary));
     mark(this.lead.element, "class", now && !now.isStale ? "figure lead" : "figure lead stale");
     const name = leading(summary.kind);
     this.lead.set(num(now?.live.figures[name], figure(name).digits), figure(name).unit);
     this.conditions.draw(now);
     const faulty = now ? alarmsOf(this.detail, now.live) : [];
-    say(this.alarms, !now ? "" : faulty.length ? `${faulty.length} of ${this.detail.channels.length + this.detail.knobs.length} signals in alarm` : "No alarms");
-    this.alarm.hidden = !faulty.length;
+    say(this.alarms, !now ? "" : now.isStale ? "Alarms: not known now" : faulty.length ? `${faulty.length} of ${this.detail.channels.length + this.detail.knobs.length} signals in alarm` : "No alarms");
+    this.alarm.hidden = !faulty.length || now.isStale;
     if (faulty.length) rebadge(this.alarm, severity(faulty[0].level));
-    say(this.who, summary.is_owned ? `Run ${summary.run} by ${summary.owner}: ${summary.task}, step ${summary.step}${summary.max_steps ? ` of ${summary.max_steps}` : ""}` : summary.run ? `Nobody has it. Last: run ${summary.run}.` : "Nobody has it. No run yet.");
+    say(this.who, summary.is_owned ? `Run ${summary.run} by ${summary.owner}: ${summary.task}, step ${summary.step}${summary.max_steps ? ` of ${summary.max_steps}` : ""}` : summary.run ? `Nobody has it. Last: run ${summary.run}, ${stateWord(summary.state).toLowerCase()}.` : "Nobody has it. No run yet.");
     say(this.reason, sentence(summary.reason));
   }
 }
@@ -86,10 +92,11 @@ export async function show({ root, onLeave }) {
   let alarmKey = null;
   const drawAlarms = () => {
     const found = details.flatMap((detail) => (reading(detail.key) ? alarmsOf(detail, reading(detail.key).live) : []));
-    const key = JSON.stringify(found);
+    const isKnown = details.some((detail) => reading(detail.key) && !reading(detail.key).isStale);
+    const key = JSON.stringify([found, isKnown]);
     if (key === alarmKey) return;
     alarmKey = key;
-    put(alarms, found.length ? table("Signals in alarm", ["Severity", "Signal", "Section", "PV"], found.map((one) => [badge(one.isBelieved ? severity(one.level) : ["NOT VALID", "invalid", "\u2715"]), one.name, one.section, h("code", {}, one.pv)])) : h("p", { class: "muted" }, details.some((detail) => reading(detail.key)) ? "Every signal that is read is in order." : "No readings yet: nothing is known."));
+    put(alarms, found.length ? table("Signals in alarm", ["Severity", "Signal", "Section", "PV"], found.map((one) => [badge(one.isBelieved ? severity(one.level) : ["NOT VALID", "invalid", "\u2715"]), one.name, one.section, h("code", {}, one.pv)])) : h("p", { class: "muted" }, isKnown ? "Every signal that is read is in order." : "No fresh readings: nothing is known."));
   };
   let drawn = 0;
   const draw = () => {
@@ -103,8 +110,7 @@ export async function show({ root, onLeave }) {
   };
   const drawControl = () => {
     const state = store.get("control");
-    put(control, facts([["State", badge(state.is_halted ? ["Frozen by PV", "major", "\u25a0"] : state.is_alive ? ["Alive", "ok", "\u2713"] : ["Down", "major", "\u2715"])], ["Heartbeat", heart], ["Where", state.owner || "\u2013"]]),
-      h("p", {}, state.message), state.is_alive ? null : h("p", { class: "muted" }, "Looking at records, agents and accounts still works. Nothing is written by the service meanwhile; what was written before is brought back as soon as a control process runs."));
+    put(control, facts([["State", badge(state.is_halted ? ["Frozen by PV", "major", "\u25a0"] : state.is_alive ? ["Alive", "ok", "\u2713"] : ["Down", "major", "\u2715"])], ["Heartbeat", heart], ["Where", state.owner || "\u2013"], ["Says", state.message]]), state.is_alive ? null : h("p", { class: "muted" }, "Looking at records, agents and accounts still works. Nothing is written by the service meanwhile; what was written before is brought back as soon as a control process runs."));
   };
   let controlKey = "";
   const controlChanged = () => {
@@ -130,8 +136,8 @@ function drawStation(one, summary) {
   const now = reading(one.key);
   const name = leading(summary.kind);
   const { unit, digits } = figure(name);
-  rebadge(one.state, runState(summary.state));
-  say(one.lead, now ? `${num(now.live.figures[name], digits)} ${unit || "T"}` : "no data");
+  rebadge(one.state, standing(summary));
+  say(one.lead, now ? unit ? `${num(now.live.figures[name], digits)} ${unit}` : `T = ${num(now.live.figures[name], digits)}` : "no data");
   mark(one.item, "data-active", summary.is_owned ? "true" : null);
   mark(one.item, "data-stale", !now || now.isStale ? "true" : null);
 }

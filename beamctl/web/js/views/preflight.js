@@ -102,9 +102,9 @@ class PreflightView {
   content(result) {
     const heads = ["Device", "Name", "Verdict", { text: "Confidence", num: true }, { text: "Expected, mm/A", num: true }, { text: "Measured, mm/A", num: true }, { text: "Gain", num: true }, "Note"];
     const sorted = [...result.table].sort((a, b) => (a.verdict === "good") - (b.verdict === "good"));
-    const rows = sorted.map((line) => [line.device, h("strong", {}, line.name), verdict(line.verdict), `${Math.round(line.confidence * 100)} %`, num(line.expected_mm_per_a, 4), num(line.measured_mm_per_a, 4), num(line.gain, 2), line.note]);
+    const rows = sorted.map((line) => [line.device === "bpm" ? "BPM" : line.device, h("strong", {}, line.name), verdict(line.verdict), `${Math.round(line.confidence * 100)} %`, num(line.expected_mm_per_a, 4), num(line.measured_mm_per_a, 4), num(line.gain, 2), line.note]);
     return [
-      banner(result.faults ? "major" : "active", result.faults ? `${many(result.faults, "fault")} found. ` : "Wired as believed. ", result.summary, h("p", { class: "small muted" }, "Run ", h("a", { href: `#/history/${result.run}` }, String(result.run)), ", ", when(result.time), `, BPM noise ${amount(result.noise_mm, "mm", 3)}.`),
+      banner(result.faults ? "major" : "active", result.faults ? `${many(result.faults, "fault")} found. ` : "No faults. ", sentence(result.summary), h("p", { class: "small muted" }, "Run ", h("a", { href: `#/history/${result.run}` }, String(result.run)), ", ", when(result.time), `, BPM noise ${amount(result.noise_mm, "mm", 3)}.`),
         result.is_current ? null : h("p", { class: "fault" }, "The machine description has changed since: tuning runs do not rely on it. Make a new one.")),
       card("Findings", table("Findings of the preflight", heads, rows, { "data-testid": "findings" })),
       card("Response", this.heat(result)),

@@ -59,11 +59,11 @@ class RunView {
     this.count = steps.length;
     rebadge(this.state, runState(run.state));
     put(this.top, banner(run.is_over && !run.restore_owed ? "active" : "minor", sentence(run.outcome), " ", sentence(run.reason), run.restore_owed ? h("p", { class: "fault" }, "What it has written has neither been accepted nor restored.") : null, run.is_over ? null : h("p", {}, run.hint, " ", h("a", { href: `#/tune/${run.section}` }, "Watch it"))));
-    put(this.side, card("Facts", this.facts(run)), card("Setpoints", setpoints.length ? setpointTable(setpoints) : h("p", { class: "muted" }, "Nothing was read before it ended.")));
+    put(this.side, card("Facts", this.facts(run)));
     this.replay?.dispose();
     this.replay = steps.length ? new Replay(run, steps, this.detail) : null;
     put(this.replayBox, this.replay ? this.replay.element : card("Replay", h("p", { class: "muted" }, "It has measured nothing.")));
-    put(this.below, steps.length ? card("Steps: change of every setpoint, A", stepTable(steps, run.knobs, this.replay.name)) : null, await this.puts(run.id));
+    put(this.below, card("Setpoints", setpoints.length ? setpointTable(setpoints) : h("p", { class: "muted" }, "Nothing was read before it ended.")), steps.length ? card("Steps: change of every setpoint, A", stepTable(steps, run.knobs, this.replay.name)) : null, await this.puts(run.id));
     await this.replay?.begin();
   }
 

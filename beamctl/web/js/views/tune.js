@@ -1,5 +1,6 @@
 /** Tuning one section: what it reads, what could be done, what a run is doing. */
 
+import { sentence } from "../format.js";
 import { h, mark, put } from "../dom.js";
 import { reading, sectionDetail, summaryOf, tasksOf } from "../model.js";
 import { go } from "../router.js";
@@ -140,10 +141,10 @@ class TuneView {
   drawWarnings(now = reading(this.key)) {
     const control = store.get("control");
     const items = [];
-    if (store.get("connection") === "lost") items.push(["major", "The stream from the service is lost.", "What is shown is old. It comes back by itself."]);
-    if (control && !control.is_alive) items.push(["major", "No control process.", `${control.message} Records and advice on fresh readings still work; nothing is written meanwhile.`]);
+    if (store.get("connection") === "lost") items.push(["major", "The stream from the service is lost.", "What is grey is the last that was known. It comes back by itself; a run goes on without it."]);
+    if (control && !control.is_alive) items.push(["major", sentence(control.message), "Nothing is written meanwhile. Records, agents and accounts can be looked at as ever."]);
     else if (!now) items.push(["invalid", "No readings.", "The control process has not published this section yet."]);
-    else if (now.isStale) items.push(["invalid", "Old readings.", "The grey values are the last ones known."]);
+    else if (now.isStale && store.get("connection") !== "lost") items.push(["invalid", "Old readings.", "The grey values are the last ones known."]);
     if (now && !now.isStale && now.live.unfit.length) items.push(["minor", "Nothing may be written now:", now.live.unfit.join(" ")]);
     const key = JSON.stringify(items);
     if (mark(this.warnings, "data-count", items.length).dataset.key === key) return;

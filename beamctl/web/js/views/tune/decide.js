@@ -49,8 +49,7 @@ export class DecidePanel {
       h("div", { class: "stack tight" }, h("div", { class: "row" }, badge(runState(run.state), { class: "badge big" }), h("strong", {}, `Run ${run.id}`)),
         h("p", {}, sentence(run.reason)), run.hint && h("p", { class: "muted" }, run.hint),
         isNeeded ? null : h("p", {}, "What this run has written has neither been accepted nor restored."),
-        setpointTable(watch.setpoints),
-        may("operator") ? h("div", { class: "row" }, verbs.map((verb) => button(watch.sent[verb] ? `${TEXT[verb]} (${watch.sent[verb]})` : TEXT[verb], () => command(watch, verb), { class: verb === "restore" ? "button main" : "button", "data-testid": `command-${verb}` }))) : null));
+        may("operator") ? h("div", { class: "row" }, verbs.map((verb) => button(watch.sent[verb] ? `${TEXT[verb]} (${watch.sent[verb]})` : TEXT[verb], () => command(watch, verb), { class: verb === "restore" ? "button main" : "button", "data-testid": `command-${verb}` }))) : null, setpointTable(watch.setpoints)));
     box.classList.add("urgent");
     return box;
   }

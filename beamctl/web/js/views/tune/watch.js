@@ -3,10 +3,10 @@
 import { CourseChart } from "../../charts/course.js";
 import { command } from "../../commands.js";
 import { h, mark, put, say } from "../../dom.js";
-import { figure, figureText, leading, num, sentence, signed, span } from "../../format.js";
+import { figure, figureText, isNumber, leading, num, sentence, signed, span } from "../../format.js";
 import { may } from "../../store.js";
 import { button, card, table } from "../../ui/parts.js";
-import { badge, figureBox, rebadge, runState } from "../../words.js";
+import { badge, figureBox, rebadge, runState, STUCK } from "../../words.js";
 
 export class WatchPanel {
   constructor(detail) {
@@ -44,7 +44,7 @@ export class WatchPanel {
     rebadge(this.state, runState(run.state));
     say(this.title, `Run ${run.id}: ${run.algorithm}, by ${run.principal}`);
     say(this.reason, sentence(run.is_over ? [run.outcome, run.reason].filter(Boolean).join(": ") : run.hold?.reason || run.reason));
-    say(this.hint, run.hint);
+    say(this.hint, STUCK.includes(run.state) ? "" : run.hint);
     const left = watch.restoresIn;
     this.countdown.hidden = left === null;
     if (left !== null) say(this.countdown, `Everything is restored by itself in ${span(left)}`);
@@ -60,10 +60,10 @@ export class WatchPanel {
 
   drawFigures(run, steps, best) {
     const { unit, digits } = figure(this.name);
-    const put3 = (box, value) => box.set(num(value, digits), unit);
-    put3(this.found, run.initial[this.name] ?? steps[0]?.figures[this.name]);
-    put3(this.now, steps.at(-1)?.figures[this.name]);
-    put3(this.best, best?.figures[this.name] ?? run.best[this.name]);
+    const show = (box, value) => box.set(num(value, digits), unit);
+    show(this.found, run.initial[this.name] ?? steps[0]?.figures[this.name]);
+    show(this.now, steps.findLast((step) => isNumber(step.figures[this.name]))?.figures[this.name]);
+    show(this.best, best?.figures[this.name] ?? run.best[this.name]);
   }
 
   drawProposal(watch) {

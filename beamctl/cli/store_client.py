@@ -7,8 +7,9 @@ from contextlib import suppress
 from rich.console import Console
 
 from beamctl.cli.follow import Follower
+from beamctl.cli.story import RunStory
 from beamctl.errors import EngineError, LeaseHeldError, StoreConflictError
-from beamctl.run.events import RunResult, Stepped
+from beamctl.run.events import RunResult
 from beamctl.store.open import Store
 from beamctl.store.requests import NewRequest, Request
 from beamctl.store.states import RequestState, Verb
@@ -19,7 +20,7 @@ SILENT_S = 3.0
 """a request that nobody has taken for so long is worth a line"""
 
 
-class Client:
+class StoreClient:
     """Who asks for one run.
 
     Args:
@@ -28,7 +29,7 @@ class Client:
         console: for people; None: nothing is shown.
 
     Attributes:
-        steps: every reading of the run.
+        story: what is known of the run.
     """
 
     def __init__(self, store: Store, kit: TaskKit, console: Console | None) -> None:
@@ -37,7 +38,7 @@ class Client:
         self._console = console
         self._wants_to_end = False
         self._has_told = False
-        self.steps: list[Stepped] = []
+        self.story = RunStory()
 
     def end(self) -> None:
         """Somebody wants no more; safe in signal handlers. The run is aborted, which restores it."""
@@ -53,7 +54,7 @@ class Client:
         request = self._taken(self._store.requests.submit(asked))
         run = self._run_of(request)
         follower = Follower(self._store, run, self._kit)
-        self.steps = follower.steps
+        self.story = follower.story
         result = follower.follow(self._console, lambda: self._abort(run))
         if result is None:
             raise EngineError(self._store.runs.get(run).reason)
