@@ -50,9 +50,7 @@ def with_preflight(store: Store, kit: TaskKit, choice: Choice) -> tuple[Choice, 
         return choice, None
     if not isinstance(kit, OrbitKit):
         if choice.preflight:
-            raise StoreConflictError(
-                f"run {choice.preflight} is no preflight of {kit.key}: there is none of an injector"
-            )
+            raise StoreConflictError(f"run {choice.preflight} is no preflight of {kit.key}: an injector has none")
         return choice, None
     if choice.preflight is None:
         newest = latest_preflight(store, kit)
