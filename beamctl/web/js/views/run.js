@@ -72,7 +72,7 @@ class RunView {
     const hashes = Object.entries(run.agent_hashes).map(([name, hash]) => [`Hash of ${name}`, h("span", { class: "hash", title: hash }, short(hash))]);
     return facts([
       ["Kind", KINDS[run.kind]], ["Section", h("a", { href: `#/tune/${run.section}` }, titleOf(run.section))], ["Task", run.task], ["Goal", run.goal || "\u2013"],
-      ["Result", h("span", { class: "nowrap" }, course(run))], ["Steps", String(run.step)], ["Proposed by", run.agent], ["Asked by", run.principal], run.note ? ["Note", run.note] : null,
+      ["Result", course(run)], ["Steps", String(run.step)], ["Proposed by", run.agent], ["Asked by", run.principal], run.note ? ["Note", run.note] : null,
       ["Started", when(run.started)], ["Ended", when(run.ended)], run.request ? ["Request", String(run.request)] : null,
       run.preflight ? ["Preflight", h("a", { href: `#/history/${run.preflight}` }, `Run ${run.preflight}`)] : null,
       ...choice, ["Machine description", h("span", { class: "hash", title: run.configuration_hash }, short(run.configuration_hash))], ...hashes,
