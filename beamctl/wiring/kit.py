@@ -92,6 +92,9 @@ class TaskKit(Protocol):
             IncompatibleAgentError: the agent does not belong here.
         """
 
+    def plain_course(self, choice: Choice, mapping: Mapping | None = None) -> Course:
+        """The task for its figures: whoever proposes there was not trained; arguments as :meth:`course`."""
+
 
 def whole_layout(kits: Sequence[TaskKit]) -> SectionLayout:
     """The layout of a section with the knobs of all its tasks, which read the same instruments."""

@@ -136,9 +136,15 @@ class OrbitKit:
         if choice.algorithm == PREFLIGHT:
             prior = section_prior(self.machine, self.design, self.ion, self.name)
             return PreflightCourse(self.problem(), prior, self.layout().valid_range)
-        if mapping is None:
-            return OrbitCourse(self.problem(choice), self.agent(choice))
-        return MappedOrbitCourse(self.problem(choice), self.agent(choice), mapping)
+        return self._tuning(choice, self.agent(choice), mapping)
+
+    def plain_course(self, choice: Choice, mapping: Mapping | None = None) -> OrbitCourse:
+        """The task for its figures, with least squares."""
+        return self._tuning(choice, _bls(), mapping)
+
+    def _tuning(self, choice: Choice, agent: OrbitAgent, mapping: Mapping | None) -> OrbitCourse:
+        problem = self.problem(choice)
+        return OrbitCourse(problem, agent) if mapping is None else MappedOrbitCourse(problem, agent, mapping)
 
     @property
     def section_hash(self) -> str:

@@ -41,15 +41,34 @@ def stored_findings(store: Store, kit: OrbitKit, run: int) -> Findings:
 
 
 def with_preflight(store: Store, kit: TaskKit, choice: Choice) -> tuple[Choice, Mapping | None]:
-    """A choice that names the preflight it relies on, and the coordinates that were found there."""
-    if not isinstance(kit, OrbitKit) or choice.algorithm == PREFLIGHT:
+    """A choice that names the preflight it relies on, and the coordinates that were found there.
+
+    Raises:
+        StoreConflictError: what the choice names is no complete preflight of the section as it is described now.
+    """
+    if choice.algorithm == PREFLIGHT:
+        return choice, None
+    if not isinstance(kit, OrbitKit):
+        if choice.preflight:
+            raise StoreConflictError(f"run {choice.preflight} is no preflight of {kit.key}: an injector has none")
         return choice, None
     if choice.preflight is None:
         newest = latest_preflight(store, kit)
         choice = replace(choice, preflight=0 if newest is None else newest.id)
     if not choice.preflight:
         return choice, None
+    _check_belongs(store.runs.get(choice.preflight), kit)
     return choice, stored_findings(store, kit, choice.preflight).mapping
+
+
+def _check_belongs(run: Run, kit: OrbitKit) -> None:
+    if run.section != kit.key or run.agent != PREFLIGHT:
+        raise StoreConflictError(f"run {run.id} ({run.task}, {run.agent}) is no preflight of {kit.key}")
+    if run.configuration_hash != kit.section_hash:
+        raise StoreConflictError(
+            f"preflight {run.id} was made with another description of {kit.key}: beamctl preflight {kit.name} makes "
+            "a new one"
+        )
 
 
 def found_faults(findings: Findings) -> str:

@@ -108,3 +108,7 @@ class TransmissionKit:
     def course(self, choice: Choice, mapping: Mapping | None = None) -> TransmissionCourse:
         """The task with the agent that proposes; there is no preflight of an injector."""
         return TransmissionCourse(self.problem(choice), self.agent(choice))
+
+    def plain_course(self, choice: Choice, mapping: Mapping | None = None) -> TransmissionCourse:
+        """The task for its figures, with the way to the design optics."""
+        return TransmissionCourse(self.problem(choice), DesignAgent())
