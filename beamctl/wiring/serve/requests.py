@@ -1,7 +1,7 @@
 """What clients ask for, checked as far as it can be without a machine."""
 
 from beamctl.api.schemas.runs import NewRequest, RestoreSnapshot, StartPreflight
-from beamctl.errors import SenselessRequestError, StoreConflictError, UnknownNameError
+from beamctl.errors import SenselessRequestError, UnknownNameError
 from beamctl.store.open import Store
 from beamctl.store.requests import NewRequest as StoreRequest
 from beamctl.store.runs import Run
