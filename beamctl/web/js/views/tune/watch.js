@@ -68,7 +68,7 @@ export class WatchPanel {
 
   drawProposal(watch) {
     const { proposal } = watch.run;
-    const key = proposal ? `${watch.run.version} ${watch.sent.approve || ""}` : "";
+    const key = proposal ? JSON.stringify([watch.run.version, watch.sent, watch.run.allowed]) : "";
     if (this.proposal.dataset.key === key) return;
     mark(this.proposal, "data-key", key);
     if (!proposal) {
@@ -77,12 +77,17 @@ export class WatchPanel {
     }
     const rows = watch.run.knobs.map((name, i) => [name, num(proposal.setpoint_a[i], 2), signed(proposal.change_a[i], 2)]);
     const expected = Object.entries(proposal.predicted).map(([name, value]) => `${figure(name).label} ${figureText(name, value)}`).join(", ");
-    const sent = watch.sent.approve;
     put(this.proposal, h("div", { class: "stack tight proposal" },
       h("h3", {}, `Step ${proposal.step} waits for approval`),
       h("p", {}, expected ? `Expected: ${expected}.` : "The model cannot tell what it leads to."),
-      table("Proposed setpoints", ["Knob", { text: "Setpoint, A", num: true }, { text: "Change, A", num: true }], rows),
-      may("operator") ? button(sent ? `Approve: ${sent}` : `Approve step ${proposal.step}`, () => command(watch, "approve"), { class: "button main", "data-testid": "command-approve" }) : null));
+      may("operator") ? this.approvals(watch, proposal) : null,
+      table("Proposed setpoints", ["Knob", { text: "Setpoint, A", num: true }, { text: "Change, A", num: true }], rows)));
+  }
+
+  approvals(watch, proposal) {
+    const { sent } = watch;
+    const all = watch.run.allowed.includes("resume") ? button(sent.resume ? `Go on without asking: ${sent.resume}` : "Go on without asking", () => command(watch, "resume"), { "data-testid": "command-approve-all" }) : null;
+    return h("div", { class: "row" }, button(sent.approve ? `Approve: ${sent.approve}` : `Approve step ${proposal.step}`, () => command(watch, "approve"), { class: "button main", "data-testid": "command-approve" }), all);
   }
 
   dispose() {
