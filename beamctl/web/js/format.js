@@ -67,6 +67,12 @@ export function when(iso) {
 /** First characters of a hash. */
 export const short = (hash) => (hash ? hash.slice(0, 12) : "\u2013");
 
+/** How a run ended, in a sentence. */
+export function ending({ outcome, reason }) {
+  const isSaid = reason.toLowerCase().startsWith(outcome.toLowerCase());
+  return sentence(isSaid || !reason ? reason || outcome : [outcome, reason].filter(Boolean).join(": "));
+}
+
 /** The first letter large, a full stop at the end. */
 export function sentence(text) {
   const words = (text || "").trim();

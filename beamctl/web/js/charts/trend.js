@@ -67,7 +67,7 @@ export class TrendChart {
     const now = this.times.at(-1) || Date.now();
     const units = [...new Set(this.names.map((name) => figure(name).unit))];
     const ago = ({ value }) => `${num(Math.round((value - (this.times.at(-1) || now)) / 1000), 0)} s`;
-    const yAxis = units.map((unit, k) => axis(colour, { type: "value", min: 0, max: unit ? undefined : 1, interval: unit ? undefined : 0.25, position: k ? "right" : "left", name: unit ? this.names.filter((name) => figure(name).unit === unit).map((name) => figure(name).label).join(", ") + ` (${unit})` : "Transmission", nameLocation: "middle", nameGap: rem * 2.4, splitLine: { show: k === 0, lineStyle: { color: colour.line } }, splitNumber: 3, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => num(value, unit ? 1 : 2) } }));
+    const yAxis = units.map((unit, k) => axis(colour, { type: "value", min: 0, max: unit ? undefined : 1, interval: unit ? undefined : 0.25, position: k ? "right" : "left", name: unit ? this.names.filter((name) => figure(name).unit === unit).map((name) => figure(name).label).join(", ") + ` (${unit})` : "Transmission", nameLocation: "middle", nameGap: rem * 2.4, splitLine: { show: k === 0, lineStyle: { color: colour.line } }, splitNumber: this.names.length > 1 ? 4 : 2, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => num(value, unit ? 1 : 2) } }));
     const shared = common(colour);
     shared.tooltip.formatter = (items) => [ago({ value: items[0].value[0] }), ...items.map((item) => `${item.seriesName}  ${num(item.value[1], 3)}`)].join("\n");
     return {

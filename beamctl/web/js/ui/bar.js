@@ -10,7 +10,7 @@ import { badge, rebadge, runState, stateWord, STUCK } from "../words.js";
 import { announce } from "./notices.js";
 
 const VERBS = [
-  { verb: "pause", text: "Pause", hint: "writes nothing until resumed" },
+  { verb: "pause", text: "Pause", hint: "no writes until resumed" },
   { verb: "accept", text: "Accept", hint: "keep the best setting" },
   { verb: "abort", text: "Abort", hint: "Shift+A: restore", key: "A", tone: "abort" },
   { verb: "halt", text: "Halt", hint: "Shift+H: freeze", key: "H", tone: "halt" },

@@ -4,7 +4,7 @@ import { CourseChart } from "../charts/course.js";
 import { OrbitChart } from "../charts/orbit.js";
 import { get } from "../api.js";
 import { h, put } from "../dom.js";
-import { figureText, isBetter, isNumber, leading, span, when } from "../format.js";
+import { figureText, isBetter, isNumber, leading, num, span, when } from "../format.js";
 import { sectionDetail, titleOf } from "../model.js";
 import { banner, card, table } from "../ui/parts.js";
 import { badge, runState } from "../words.js";
@@ -42,17 +42,17 @@ function factTable(a, b, kind, name) {
   const [one, other] = [a, b].map(({ run }) => run.final[name] ?? run.best[name]);
   const better = isNumber(one) && isNumber(other) && one !== other ? `Run ${isBetter(kind, one, other) ? a.run.id : b.run.id} ended better.` : "";
   const link = ({ run }) => h("a", { href: `#/history/${run.id}` }, `Run ${run.id}`);
-  return [table("Facts of both runs", ["Fact", "First", "Second"], [
+  return h("div", { class: "wrap" }, table("Facts of both runs", ["Fact", "First", "Second"], [
     both("Run", link), both("Section", ({ run }) => titleOf(run.section)), both("Task", ({ run }) => run.task), both("Algorithm", ({ run }) => run.algorithm), both("Proposed by", ({ run }) => run.agent),
     both("State", ({ run }) => badge(runState(run.state))), both("Outcome", ({ run }) => run.outcome || "\u2013"), both("At first", value("initial")), both("Best", value("best")), both("At last", value("final")),
     both("Steps", ({ run }) => String(run.step)), both("Took", seconds), both("Started", ({ run }) => when(run.started)), both("Asked by", ({ run }) => run.principal),
-  ]), better && h("p", {}, better)];
+  ]), better && h("p", {}, better));
 }
 
 function setpoints(a, b) {
   const last = ({ run, steps }) => Object.fromEntries(run.knobs.map((knob, i) => [knob, steps.at(-1)?.setpoint_a[i]]));
   const [one, other] = [last(a), last(b)];
   const names = [...new Set([...a.run.knobs, ...b.run.knobs])];
-  const text = (value) => (isNumber(value) ? value.toFixed(2) : "\u2013");
+  const text = (value) => num(value, 2);
   return table("Last setpoints of both runs", ["Knob", { text: `Run ${a.run.id}`, num: true }, { text: `Run ${b.run.id}`, num: true }, { text: "Difference", num: true }], names.map((name) => [name, text(one[name]), text(other[name]), isNumber(one[name]) && isNumber(other[name]) ? text(other[name] - one[name]) : "\u2013"]));
 }

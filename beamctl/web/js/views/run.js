@@ -3,7 +3,7 @@
 import { address, get } from "../api.js";
 import { request } from "../commands.js";
 import { h, put } from "../dom.js";
-import { amount, many, num, sentence, short, when } from "../format.js";
+import { amount, ending, many, num, short, when } from "../format.js";
 import { loadRequests, sectionDetail, titleOf } from "../model.js";
 import { watchRun } from "../runs.js";
 import { may, store } from "../store.js";
@@ -58,7 +58,7 @@ class RunView {
     this.version = run.version;
     this.count = steps.length;
     rebadge(this.state, runState(run.state));
-    put(this.top, banner(run.is_over && !run.restore_owed ? "active" : "minor", sentence(run.outcome), " ", sentence(run.reason), run.restore_owed ? h("p", { class: "fault" }, "What it has written has neither been accepted nor restored.") : null, run.is_over ? null : h("p", {}, run.hint, " ", h("a", { href: `#/tune/${run.section}` }, "Watch it"))));
+    put(this.top, banner(run.is_over && !run.restore_owed ? "active" : "minor", ending(run), run.restore_owed ? h("p", { class: "fault" }, "What it has written has neither been accepted nor restored.") : null, run.is_over ? null : h("p", {}, run.hint, " ", h("a", { href: `#/tune/${run.section}` }, "Watch it"))));
     put(this.side, card("Facts", this.facts(run)));
     this.replay?.dispose();
     this.replay = steps.length ? new Replay(run, steps, this.detail) : null;
@@ -72,7 +72,7 @@ class RunView {
     const hashes = Object.entries(run.agent_hashes).map(([name, hash]) => [`Hash of ${name}`, h("span", { class: "hash", title: hash }, short(hash))]);
     return facts([
       ["Kind", KINDS[run.kind]], ["Section", h("a", { href: `#/tune/${run.section}` }, titleOf(run.section))], ["Task", run.task], ["Goal", run.goal || "\u2013"],
-      ["Result", h("span", { class: "nowrap" }, course(run))], ["Steps", String(run.step)], ["Proposed by", run.agent], ["Asked by", run.principal], run.note ? ["Note", run.note] : null,
+      ["Result", course(run)], ["Steps", String(run.step)], ["Proposed by", run.agent], ["Asked by", run.principal], run.note ? ["Note", run.note] : null,
       ["Started", when(run.started)], ["Ended", when(run.ended)], run.request ? ["Request", String(run.request)] : null,
       run.preflight ? ["Preflight", h("a", { href: `#/history/${run.preflight}` }, `Run ${run.preflight}`)] : null,
       ...choice, ["Machine description", h("span", { class: "hash", title: run.configuration_hash }, short(run.configuration_hash))], ...hashes,

@@ -3,7 +3,7 @@
 import { CourseChart } from "../../charts/course.js";
 import { command } from "../../commands.js";
 import { h, mark, put, say } from "../../dom.js";
-import { figure, figureText, isNumber, leading, num, sentence, signed, span } from "../../format.js";
+import { ending, figure, figureText, isNumber, leading, num, sentence, signed, span } from "../../format.js";
 import { may } from "../../store.js";
 import { button, card, table } from "../../ui/parts.js";
 import { badge, figureBox, rebadge, runState, STUCK } from "../../words.js";
@@ -43,7 +43,7 @@ export class WatchPanel {
     say(this.element.querySelector("h2"), run.is_over ? "Last run" : "Run");
     rebadge(this.state, runState(run.state));
     say(this.title, `Run ${run.id}: ${run.algorithm}, by ${run.principal}`);
-    say(this.reason, sentence(run.is_over ? [run.outcome, run.reason].filter(Boolean).join(": ") : run.hold?.reason || run.reason));
+    say(this.reason, run.is_over ? ending(run) : sentence(run.hold?.reason || run.reason));
     say(this.hint, STUCK.includes(run.state) ? "" : run.hint);
     const left = watch.restoresIn;
     this.countdown.hidden = left === null;
