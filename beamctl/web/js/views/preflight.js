@@ -131,7 +131,7 @@ class PreflightView {
     Object.assign(this.progress, { max: run.max_steps || all, value: Math.min(run.step, run.max_steps || all) });
     say(
       this.steps,
-      `Run ${run.id} by ${run.principal}: ${many(run.step, "step")}${run.max_steps ? ` of ${run.max_steps}` : ""}. Every corrector is kicked a little and brought back.`,
+      `Run ${run.id} by ${run.principal}: ${many(run.step, "step")}${run.max_steps ? ` of ${run.max_steps}` : ""}. Small kicks of all correctors, then everything is restored.`,
     );
   }
 
@@ -148,7 +148,7 @@ class PreflightView {
         ? this.content(result)
         : empty(
             "No preflight yet",
-            "A preflight kicks every corrector a little, compares what the BPMs see with the model, and restores. It finds reversed, crossed, swapped, dead and weak devices before a tuning run relies on them.",
+            "A preflight gives the correctors small kicks, compares what the BPMs see with the model, and restores. It finds reversed, crossed, swapped, dead and weak devices before a tuning run relies on them.",
           ),
     );
     await Promise.all(this.maps.map((map) => map.begin()));
@@ -237,7 +237,7 @@ class PreflightView {
       h(
         "p",
         {},
-        `Each of the ${knobs.length} correctors is kicked a little, one after the other, the BPMs are read, and it is brought back. Abort restores at any time.`,
+        `All ${knobs.length} correctors get small kicks together, in patterns that tell them apart; the BPMs are read after each, and at the end everything is restored. Abort restores at any time.`,
       ),
       table(
         "Setpoints that will be written",
