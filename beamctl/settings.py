@@ -16,7 +16,7 @@ Words = Annotated[tuple[str, ...], NoDecode]
 class Settings(BaseSettings):
     """Where and what.
 
-        Attributes:
+    Attributes:
         machine: names or files of the machine descriptions, in the environment separated by commas.
         ion: name or file of the ion that runs in the linac; None: the description's own.
         prefix: put in front of every PV name.
@@ -26,13 +26,9 @@ class Settings(BaseSettings):
         status_interface: address where these PVs are served; with any but loopback other hosts see them and can halt.
         status_port: where they are served; 0: the first free port that no IOC uses.
         connect_timeout_s: how long PVs may take to answer at the start.
-    <<<<<<< HEAD
-        live_hz: how often the control process shows what the machine reads, at most.
+        live_hz: how often the control process shows what the machine reads, at most; less often would count as old.
         server: address of a service that commands go through instead of the store; None: the store.
         api_key: who one is there; None: as logged in.
-    =======
-        live_hz: how often the control process shows what the machine reads, at most; less often would count as old.
-    >>>>>>> proof
         http_interface: address where the service listens; any but loopback needs TLS, or a proxy that has it.
         http_port: where it listens; 0: any free one.
         http_hosts: names by which browsers and programs call it; those of the interface are known.

@@ -5,7 +5,7 @@ from beamctl.api.problem import ProblemError
 from beamctl.api.refused import refuse
 from beamctl.api.schemas.runs import Commanded
 from beamctl.api.service import Service
-from beamctl.api.standing import standing
+from beamctl.api.standing import Standing
 from beamctl.api.verbs import ALWAYS, DECISIONS, why_not
 from beamctl.api.versions import check_version
 from beamctl.errors import StaleVersionError, StoreConflictError
@@ -27,23 +27,23 @@ def command(service: Service, run: int, verb: Verb, principal: str, if_match: st
     Raises:
         ProblemError: it is not meaningful, or not what they have seen; says why.
     """
-    found = runs_view.find(service, run)
+    one, stands = runs_view.find_standing(service, run)
     try:
-        seen = None if verb in ALWAYS else _checked(service, found, verb, if_match)
-        sent = _send(service, found.run, verb, principal, seen)
+        seen = None if verb in ALWAYS else _checked(one, stands, verb, if_match)
+        sent = _send(service, one.run, verb, principal, seen)
     except ProblemError as problem:
         refuse(service, principal, f"{verb.value} run {run}", problem, run)
     alive = service.control.is_alive
     return Commanded(command=sent, run=run, verb=verb, control_is_alive=alive, message=_message(is_alive=alive))
 
 
-def _checked(service: Service, one: Listed, verb: Verb, if_match: str | None) -> int | None:
+def _checked(one: Listed, stands: Standing, verb: Verb, if_match: str | None) -> int | None:
     """The event that a decision is made on; None where it needs none.
 
     Raises:
         ProblemError: no or another version, or nothing that it could be about.
     """
-    run, stands = one.run, standing(service.store, one.run)
+    run = one.run
     is_about = verb in DECISIONS or (verb is Verb.ACCEPT and if_match is not None)
     if is_about and run.ended is None:
         check_version(if_match, stands.version, f"run {run.id}")

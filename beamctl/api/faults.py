@@ -75,6 +75,8 @@ async def on_ours(request: Request, error: BeamControlError) -> Response:
         is_in_path = error.name in request.path_params.values()
         return problem_response(ProblemError("not-found" if is_in_path else "invalid", str(error)))
     code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "conflict")
+    if code == "missing-extra" and request.method != "GET":  # what was asked for cannot be had here
+        code = "invalid"
     if code == "store-unavailable":
         log.error("%s %s: %s", request.method, request.url.path, error)
     return problem_response(ProblemError(code, str(error)))

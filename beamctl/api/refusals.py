@@ -29,12 +29,12 @@ class Refusals:
         self._lock = threading.Lock()
         self._noted: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def note(self, principal: str, action: str, reason: str) -> None:
+    def note(self, principal: str, action: str, reason: str, run: int | None = None) -> None:
         """Write one down, unless there were too many of this person; a store that fails changes no refusal."""
         if not self._has_room(principal):
             return
         try:
-            self._audit.refused(principal, action[:200], reason)
+            self._audit.refused(principal, action[:200], reason, run=run)
         except StoreError as error:
             log.warning("a refusal could not be written down: %s", error)
 

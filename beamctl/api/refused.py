@@ -1,13 +1,9 @@
 """What somebody did not get is written down before they are told."""
 
-import logging
 from typing import NoReturn
 
 from beamctl.api.problem import ProblemError
 from beamctl.api.service import Service
-from beamctl.errors import StoreError
-
-_log = logging.getLogger("beamctl.api")
 
 
 def refuse(service: Service, principal: str, action: str, problem: ProblemError, run: int | None = None) -> NoReturn:
@@ -23,8 +19,5 @@ def refuse(service: Service, principal: str, action: str, problem: ProblemError,
     Raises:
         ProblemError: always.
     """
-    try:
-        service.store.audit.refused(principal, action, problem.detail, {"code": problem.code}, run)
-    except StoreError as error:
-        _log.error("a refusal could not be written down: %s: %s", problem.detail, error)
+    service.refusals.note(principal, action, problem.detail, run)
     raise problem

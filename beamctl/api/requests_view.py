@@ -1,6 +1,7 @@
 """Requests as messages, and how they are made."""
 
 import hashlib
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -18,21 +19,21 @@ Make = Callable[[str], NewRequest]
 
 
 def submit(
-    service: Service, principal: str, key: str, make: Make, if_control_down: Literal["wait", "refuse"]
+    service: Service, principal: str, key: str | None, make: Make, if_control_down: Literal["wait", "refuse"]
 ) -> told.Request:
     """Write down what somebody asks for; the same key again is the same request again.
 
     Args:
         service: of the route.
         principal: who asks.
-        key: chosen by who asks; one's own, whatever keys others choose.
+        key: chosen by who asks; one's own, whatever keys others choose. None: asked for once.
         make: says what is asked for.
         if_control_down: what to do where nobody would take it now.
 
     Raises:
         ProblemError: not written down; says why.
     """
-    new = make(_own(principal, key))
+    new = make(_own(principal, key or secrets.token_hex(16)))
     known = service.store.pages.request_with(new.idempotency_key)
     if known is None:
         _check_possible(service, new, if_control_down)

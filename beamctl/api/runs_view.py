@@ -15,6 +15,7 @@ from beamctl.store.pages import Listed
 from beamctl.store.states import RunKind, RunState
 
 _PUT_BACK = (RunState.ACCEPTED, RunState.RESTORED)
+LOOKS = 5
 Scalar = str | float | int | bool | None
 
 
@@ -28,6 +29,16 @@ def find(service: Service, run: int) -> Listed:
     if not found:
         raise ProblemError("not-found", f"there is no run {run}")
     return found[0]
+
+
+def find_standing(service: Service, run: int) -> tuple[Listed, Standing]:
+    """A run and where it stands, of one moment; errors as :func:`find`."""
+    for _ in range(LOOKS):
+        one = find(service, run)
+        stands = standing(service.store, one.run)
+        if stands.state in (None, one.run.state):
+            break  # else it has gone on in between
+    return one, stands
 
 
 def summaries(service: Service, runs: Sequence[Listed]) -> list[told.RunSummary]:
@@ -45,8 +56,7 @@ def owed(service: Service, runs: Sequence[Listed]) -> set[int]:
 
 def detail(service: Service, run: int) -> told.Run:
     """Everything about a run but what it has read and written."""
-    one = find(service, run)
-    stands = standing(service.store, one.run)
+    one, stands = find_standing(service, run)
     figures = service.figures.of([one.run])[one.run.id]
     choice = chosen(one)
     snapshot: Mapping[str, Any] = one.run.snapshot or {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from beamctl.api.protocol import PatientProtocol
 from beamctl.errors import PortInUseError
 
 MOST_CONNECTIONS = 1000
@@ -99,7 +100,7 @@ def server_of(app: FastAPI, binding: Binding, on_ready: Callable[[], None], on_e
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=PatientProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

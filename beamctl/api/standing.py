@@ -25,12 +25,14 @@ class Standing:
     Attributes:
         proposal: a step that waits for approval.
         hold: why nothing is written just now.
+        state: by the newest event that tells one; None: it has not begun.
         seq: of the newest event that people decide on; 0: none.
         version: changes with every such event.
     """
 
     proposal: Proposal | None
     hold: Hold | None
+    state: RunState | None
     seq: int
     version: str
 
@@ -38,15 +40,16 @@ class Standing:
 def standing(store: Store, run: Run) -> Standing:
     """Where a run stands; a hold is void with the next change of state, a proposal when it is reviewed no longer."""
     newest = store.pages.latest(run.id, DECIDING)
+    changed = store.pages.latest(run.id, CHANGED)
     seq = 0 if newest is None else newest.seq
     proposed = held = None
     if run.ended is None:
         proposed = _waiting(store, run.id)
-        changed = store.pages.latest(run.id, CHANGED)
         held = store.pages.latest(run.id, (HELD,), 0 if changed is None else changed.seq)
     return Standing(
         None if proposed is None else _proposal(proposed.payload),
         None if held is None else _hold(held),
+        None if changed is None else RunState(changed.payload["state"]),
         seq,
         f"{run.id}-{run.state.value}-{seq}",
     )

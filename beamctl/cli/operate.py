@@ -63,8 +63,9 @@ def operate(
             if is_halted:
                 supervisor.halt_all(who)
 
-        with serving(board, d, halt), observer(d, opened, epics_engine, lambda: board.halt):
+        with serving(board, d, halt):
             supervisor.recover()
             board.service(ready=True, permit_to_act=True)
             typer.echo(f"{READY} control process of {opened.name}: {', '.join(m.title for m in d.machines)}")
-            supervisor.serve(stop)
+            with observer(d, opened, epics_engine, lambda: board.halt):
+                supervisor.serve(stop)

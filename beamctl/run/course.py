@@ -42,6 +42,7 @@ class Course(Protocol):
         max_steps: budget.
         slack: costs closer than this are the same, as far as noise lets one tell.
         goes_back: the run only looks: it ends where it has begun, whatever it has found.
+        is_all_or_nothing: a run that ends short of its goal is restored, however near it came.
     """
 
     task: str
@@ -50,6 +51,7 @@ class Course(Protocol):
     max_steps: int
     slack: float
     goes_back: bool
+    is_all_or_nothing: bool
 
     def start(self) -> None:
         """Prepare the agent.

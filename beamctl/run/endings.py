@@ -49,6 +49,8 @@ class Endings:
             if self._course.is_reached(progress.visits[-1].measured):
                 return self.restore(Outcome.REACHED, f"{self._course.goal}: complete")
             return self.restore(Outcome.NOT_REACHED, reason)
+        if self._course.is_all_or_nothing and not self._orders.has(Verb.ACCEPT):
+            return self.restore(Outcome.NOT_REACHED, reason)
         best = progress.best
         if best is None or not progress.has_gained:
             return self.restore(Outcome.NOT_REACHED, f"{reason}; no setting was better than the first")

@@ -28,6 +28,7 @@ class OrbitCourse:
 
     slack = 0.0
     goes_back = False
+    is_all_or_nothing = False
 
     def __init__(self, problem: OrbitProblem, agent: OrbitAgent) -> None:
         self.problem = problem

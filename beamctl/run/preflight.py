@@ -104,6 +104,7 @@ class PreflightCourse:
 
     slack = 0.0
     goes_back = True
+    is_all_or_nothing = False
     proposer = "preflight"
 
     def __init__(self, problem: OrbitProblem, prior: SectionPrior, valid_range_mm: tuple[float, float]) -> None:

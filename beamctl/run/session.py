@@ -147,7 +147,7 @@ class TuningRun:
         found = self._guard.snapshot.setpoint_a
         self._moves.report(measured, found)
         if self._is_done(measured):
-            return self._endings.keep(Outcome.REACHED, f"{self._course.goal} already at the start")
+            return self._endings.keep(Outcome.REACHED, f"{self._course.goal}, already at the start")
         self._voice.change(RunState.RUNNING, "tuning")
         first = self._course.first_move(found)
         if first is not None:
@@ -167,7 +167,7 @@ class TuningRun:
             note = self._course.note()
             measured = self._moves.measure()
             self._moves.report(measured, setpoint, note)
-        return self._endings.keep(Outcome.REACHED, f"{self._course.goal} in two independent measurements")
+        return self._endings.keep(Outcome.REACHED, f"{self._course.goal}, in two independent measurements")
 
     def _propose(self) -> Array:
         """Setpoints of the next step, inside all limits, A.

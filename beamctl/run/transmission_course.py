@@ -25,6 +25,7 @@ class TransmissionCourse:
     """
 
     goes_back = False
+    is_all_or_nothing = False
 
     def __init__(self, problem: TransmissionProblem, agent: TransmissionAgent) -> None:
         self.problem = problem

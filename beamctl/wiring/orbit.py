@@ -74,6 +74,11 @@ class OrbitKit:
         return ("tbsac", *UNTRAINED, *REFERENCES)
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """Model-free optimisers, to compare with."""
+        return REFERENCES
+
+    @property
     def default_agent(self) -> str:
         """Trained agent that is used unless told."""
         return DEFAULT_AGENT
@@ -96,6 +101,11 @@ class OrbitKit:
     def key(self) -> str:
         """Name of the section, unique in the deployment."""
         return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
+
+    def trained_agent(self, choice: Choice) -> AgentFolder | None:
+        """The trained agent that proposes; None where nobody trained does."""
+        is_trained = (choice.algorithm or self.algorithms[0]) == "tbsac"
+        return self.registry.find(choice.agent or DEFAULT_AGENT) if is_trained else None
 
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
@@ -136,9 +146,15 @@ class OrbitKit:
         if choice.algorithm == PREFLIGHT:
             prior = section_prior(self.machine, self.design, self.ion, self.name)
             return PreflightCourse(self.problem(), prior, self.layout().valid_range)
-        if mapping is None:
-            return OrbitCourse(self.problem(choice), self.agent(choice))
-        return MappedOrbitCourse(self.problem(choice), self.agent(choice), mapping)
+        return self._tuning(choice, self.agent(choice), mapping)
+
+    def plain_course(self, choice: Choice, mapping: Mapping | None = None) -> OrbitCourse:
+        """The task for its figures, with least squares."""
+        return self._tuning(choice, _bls(), mapping)
+
+    def _tuning(self, choice: Choice, agent: OrbitAgent, mapping: Mapping | None) -> OrbitCourse:
+        problem = self.problem(choice)
+        return OrbitCourse(problem, agent) if mapping is None else MappedOrbitCourse(problem, agent, mapping)
 
     @property
     def section_hash(self) -> str:

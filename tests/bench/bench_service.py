@@ -8,7 +8,7 @@ from beamctl.store.states import Role
 from tests.system.access.fuzz import fuzz
 from tests.system.routes.conftest import Control, Site, open_site
 
-EXAMPLES = 60
+EXAMPLES = 30
 """per operation and phase"""
 
 

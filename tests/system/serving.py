@@ -48,6 +48,13 @@ class ServeProcess:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
 
+    @property
+    def cpu_s(self) -> float:
+        """Spent since its start."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
     def start(self) -> float:
         """Start it, or start it again; how long it took to be ready, s."""
         began = time.monotonic()

@@ -1,6 +1,5 @@
 """Preflight checks: what they have found, and asking for one."""
 
-import secrets
 from typing import Annotated
 
 from fastapi import Header, Response
@@ -49,7 +48,7 @@ def request_preflight(
     made = requests_view.submit(
         service,
         who,
-        key or secrets.token_hex(16),
+        key,
         lambda stored: service.machines.preflight_request(section, asked, who, stored),
         asked.if_control_down,
     )

@@ -1,6 +1,5 @@
 """Runs: ask for one, look at them, look into one."""
 
-import secrets
 from typing import Annotated
 
 from fastapi import Header, Query, Response
@@ -31,7 +30,7 @@ def request_run(
     made = requests_view.submit(
         service,
         who,
-        key or secrets.token_hex(16),
+        key,
         lambda stored: service.machines.request(asked, who, stored),
         asked.if_control_down,
     )
@@ -99,7 +98,7 @@ def request_snapshot(
     made = requests_view.submit(
         service,
         who,
-        key or secrets.token_hex(16),
+        key,
         lambda stored: service.machines.snapshot_request(one.run, asked, who, stored),
         asked.if_control_down,
     )

@@ -15,6 +15,10 @@ from beamctl.store.events import Event
 
 RING = 5000
 """events that are kept"""
+RING_BYTES = 32 * 2**20
+"""or fewer, where they are large"""
+SLACK = 1.25
+"""the ring is cut when it is so much larger"""
 MOST_STREAMS = 500
 MOST_PER_ACCOUNT = 20
 CHUNK_BYTES = 128 * 1024
@@ -69,6 +73,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
+        self._bytes = 0
         self._newest: dict[str, tuple[int, bytes]] = {}
         self._clients: set[Client] = set()
         self._accounts: Counter[str] = Counter()
@@ -120,8 +125,9 @@ class Hub:
     def publish(self, entries: Sequence[Entry]) -> None:
         """Further events, in order."""
         self._entries.extend(entries)
-        if len(self._entries) > 2 * RING:
-            del self._entries[:-RING]
+        self._bytes += sum(map(_size, entries))
+        if len(self._entries) > SLACK * RING or self._bytes > SLACK * RING_BYTES:
+            self._cut()
         self.end = entries[-1].seq
         self._wake(lambda _: True)
 
@@ -157,10 +163,24 @@ class Hub:
                 found.append(frame)
         return b"".join(found)
 
+    def _cut(self) -> None:
+        """Forget the oldest events."""
+        gone = 0
+        for entry in self._entries:
+            if len(self._entries) - gone <= RING and self._bytes <= RING_BYTES:
+                break
+            gone += 1
+            self._bytes -= _size(entry)
+        del self._entries[:gone]
+
     def _wake(self, wants: Callable[[Client], bool]) -> None:
         for client in self._clients:
             if wants(client):
                 client.wake.set()
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.full) + (len(entry.limited) if entry.limited is not entry.full else 0)
 
 
 def entry(event: Event) -> Entry:

@@ -13,6 +13,7 @@ from beamctl.api.principal import Principal
 from beamctl.api.problem import ProblemError
 from beamctl.api.stream import frames
 from beamctl.api.stream.hub import Client, Hub
+from beamctl.errors import StoreError
 from beamctl.store.open import Store
 from beamctl.store.states import Role
 
@@ -69,10 +70,13 @@ class EventStream(Response):
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async for chunk in self._chunks():
-            if not await _is_sent(send, {"type": "http.response.body", "body": chunk, "more_body": True}):
-                _log.warning("%s has not read its event stream for %g s: closed", self._client.account, SEND_S)
-                return
+        try:
+            async for chunk in self._chunks():
+                if not await _is_sent(send, {"type": "http.response.body", "body": chunk, "more_body": True}):
+                    _log.warning("%s has not read its event stream for %g s: closed", self._client.account, SEND_S)
+                    return
+        except StoreError as error:
+            _log.warning("an event stream of %s has ended, it may come back: %s", self._client.account, error)
         await _is_sent(send, {"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _chunks(self) -> AsyncIterator[bytes]:

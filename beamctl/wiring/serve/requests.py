@@ -1,7 +1,7 @@
 """What clients ask for, checked as far as it can be without a machine."""
 
 from beamctl.api.schemas.runs import NewRequest, RestoreSnapshot, StartPreflight
-from beamctl.errors import SenselessRequestError, StoreConflictError, UnknownNameError
+from beamctl.errors import SenselessRequestError, UnknownNameError
 from beamctl.store.open import Store
 from beamctl.store.requests import NewRequest as StoreRequest
 from beamctl.store.runs import Run
@@ -32,8 +32,6 @@ class Requests:
         """A run; errors as :class:`beamctl.api.ports.Machines`."""
         kit = self._kit(asked.task)
         check_target(kit, asked.target)
-        if asked.preflight:
-            self._check_preflight(kit, asked.preflight)
         choice = Choice(
             asked.algorithm, asked.agent, asked.target, asked.max_steps, asked.step_percent, asked.seed, asked.preflight
         )
@@ -62,11 +60,6 @@ class Requests:
             known = ", ".join(self._deployment.tasks)
             raise SenselessRequestError(f"{task} looks like a PV; what can be tuned are tasks: {known}")
         return self._deployment.kit(task)
-
-    def _check_preflight(self, kit: TaskKit, run: int) -> None:
-        found = self._store.runs.get(run)
-        if found.section != kit.key or found.agent != PREFLIGHT:
-            raise StoreConflictError(f"run {run} ({found.task}, {found.agent}) is no preflight of {kit.key}")
 
 
 def check_target(kit: TaskKit, target: float | None) -> None:

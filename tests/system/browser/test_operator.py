@@ -10,7 +10,7 @@ from beamctl.store.states import RunState
 from tests.system.browser.conftest import PASSWORD, Site
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("browser")]
-SLOW = {"algorithm": "svd", "target": "0.02"}
+SLOW = {"algorithm": "svd", "target": "0.01"}
 """a run that people end"""
 
 

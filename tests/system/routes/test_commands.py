@@ -83,7 +83,7 @@ def test_what_means_nothing(site, begun, done):
         answer = site.operator.post(f"/runs/{done['id']}/{verb}")
         assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
         assert "has ended" in answer.json()["detail"]
-    assert site.operator.post(f"/runs/{done['id']}/dance").status_code == 422
+    assert site.operator.post(f"/runs/{done['id']}/dance").status_code == 404
     assert site.operator.post("/runs/999999/abort").status_code == 404
 
 
