@@ -140,13 +140,15 @@ def test_killed_in_mid_run(place):
         place.serve.kill()
         place.serve.start()
         with stream(place.viewer, resume=seen[-1]) as one:
-            one.wait_for(lambda s: s.ids)
+            one.wait_for(lambda s: s.of("tick"))
         seen += one.ids
     ended = place.wait_for(lambda: place.run(run)["is_over"] and place.run(run))
     assert ended["outcome"] == "not reached", "the run did not notice"
-    with stream(place.viewer, resume=seen[-1]) as one:
-        one.wait_for(lambda s: any(e["kind"] == "ended" for e in s.of("record")))
-    seen += one.ids
+    end = place.control.store.events.end().seq
+    while seen[-1] < end:
+        with stream(place.viewer, resume=seen[-1]) as one:
+            one.wait_for(lambda s: s.ids)
+        seen += one.ids
     assert seen == list(range(1, seen[-1] + 1))
 
 

@@ -19,15 +19,25 @@ export async function command(watch, verb) {
   watch.sent[verb] = "sending";
   watch.tell();
   try {
-    const answer = await insist(verb, () => send("POST", `/runs/${watch.id}/${verb}`, undefined, { version }), () => {
-      watch.sent[verb] = "trying again";
-      watch.tell();
-    });
+    const answer = await insist(
+      verb,
+      () => send("POST", `/runs/${watch.id}/${verb}`, undefined, { version }),
+      () => {
+        watch.sent[verb] = "trying again";
+        watch.tell();
+      },
+    );
     watch.sent[verb] = "sent";
     if (!answer.control_is_alive) notice(`${verb}: ${answer.message}`, { tone: "major" });
   } catch (problem) {
     delete watch.sent[verb];
-    notice(problem.words, { tone: "major", title: problem.code === "changed-meanwhile" ? "Not sent: it has changed meanwhile. What is shown now is new." : `Not done: ${verb}` });
+    notice(problem.words, {
+      tone: "major",
+      title:
+        problem.code === "changed-meanwhile"
+          ? "Not sent: it has changed meanwhile. What is shown now is new."
+          : `Not done: ${verb}`,
+    });
   }
   watch.tell();
   calmly(100, () => watch.load(false))();

@@ -25,9 +25,23 @@ export class WatchPanel {
     this.proposal = h("div", { "data-testid": "proposal" });
     this.chart = new CourseChart(this.name, { height: "11rem" });
     this.link = h("a", { "data-testid": "run-link" }, "Whole record");
-    this.element = card("Run",
-      h("div", { class: "stack tight" }, h("div", { class: "row" }, this.state, this.title), this.reason, this.hint, this.countdown, this.progress, this.steps,
-        h("div", { class: "figures" }, this.found.element, this.now.element, this.best.element), this.proposal, this.chart.element, h("p", {}, this.link)));
+    this.element = card(
+      "Run",
+      h(
+        "div",
+        { class: "stack tight" },
+        h("div", { class: "row" }, this.state, this.title),
+        this.reason,
+        this.hint,
+        this.countdown,
+        this.progress,
+        this.steps,
+        h("div", { class: "figures" }, this.found.element, this.now.element, this.best.element),
+        this.proposal,
+        this.chart.element,
+        h("p", {}, this.link),
+      ),
+    );
     this.element.hidden = true;
   }
 
@@ -50,12 +64,21 @@ export class WatchPanel {
     if (left !== null) say(this.countdown, `Everything is restored by itself in ${span(left)}`);
     this.progress.hidden = run.is_over || !run.max_steps;
     if (run.max_steps) Object.assign(this.progress, { max: run.max_steps, value: Math.min(run.step, run.max_steps) });
-    say(this.steps, run.max_steps ? `Step ${run.step} of ${run.max_steps}${run.is_over ? "" : `. Goal: ${run.goal}`}` : `Step ${run.step}`);
+    say(
+      this.steps,
+      run.max_steps
+        ? `Step ${run.step} of ${run.max_steps}${run.is_over ? "" : `. Goal: ${run.goal}`}`
+        : `Step ${run.step}`,
+    );
     this.drawFigures(run, steps, watch.best);
     this.drawProposal(watch);
     this.link.href = `#/history/${run.id}`;
     this.chart.element.hidden = steps.length < 2;
-    this.chart.update({ courses: [{ name: `Run ${run.id}`, values: steps.map((step) => step.figures[this.name] ?? null) }], target: run.target, max: run.is_over ? 0 : Math.min(run.max_steps || 0, Math.max(10, steps.length + 3)) });
+    this.chart.update({
+      courses: [{ name: `Run ${run.id}`, values: steps.map((step) => step.figures[this.name] ?? null) }],
+      target: run.target,
+      max: run.is_over ? 0 : Math.min(run.max_steps || 0, Math.max(10, steps.length + 3)),
+    });
   }
 
   drawFigures(run, steps, best) {
@@ -75,19 +98,50 @@ export class WatchPanel {
       put(this.proposal);
       return;
     }
-    const rows = watch.run.knobs.map((name, i) => [name, num(proposal.setpoint_a[i], 2), signed(proposal.change_a[i], 2)]);
-    const expected = Object.entries(proposal.predicted).map(([name, value]) => `${figure(name).label} ${figureText(name, value)}`).join(", ");
-    put(this.proposal, h("div", { class: "stack tight proposal" },
-      h("h3", {}, `Step ${proposal.step} waits for approval`),
-      h("p", {}, expected ? `Expected: ${expected}.` : "The model cannot tell what it leads to."),
-      may("operator") ? this.approvals(watch, proposal) : null,
-      table("Proposed setpoints", ["Knob", { text: "Setpoint, A", num: true }, { text: "Change, A", num: true }], rows)));
+    const rows = watch.run.knobs.map((name, i) => [
+      name,
+      num(proposal.setpoint_a[i], 2),
+      signed(proposal.change_a[i], 2),
+    ]);
+    const expected = Object.entries(proposal.predicted)
+      .map(([name, value]) => `${figure(name).label} ${figureText(name, value)}`)
+      .join(", ");
+    put(
+      this.proposal,
+      h(
+        "div",
+        { class: "stack tight proposal" },
+        h("h3", {}, `Step ${proposal.step} waits for approval`),
+        h("p", {}, expected ? `Expected: ${expected}.` : "The model cannot tell what it leads to."),
+        may("operator") ? this.approvals(watch, proposal) : null,
+        table(
+          "Proposed setpoints",
+          ["Knob", { text: "Setpoint, A", num: true }, { text: "Change, A", num: true }],
+          rows,
+        ),
+      ),
+    );
   }
 
   approvals(watch, proposal) {
     const { sent } = watch;
-    const all = watch.run.allowed.includes("resume") ? button(sent.resume ? `Go on without asking: ${sent.resume}` : "Go on without asking", () => command(watch, "resume"), { "data-testid": "command-approve-all" }) : null;
-    return h("div", { class: "row" }, button(sent.approve ? `Approve: ${sent.approve}` : `Approve step ${proposal.step}`, () => command(watch, "approve"), { class: "button main", "data-testid": "command-approve" }), all);
+    const all = watch.run.allowed.includes("resume")
+      ? button(
+          sent.resume ? `Go on without asking: ${sent.resume}` : "Go on without asking",
+          () => command(watch, "resume"),
+          { "data-testid": "command-approve-all" },
+        )
+      : null;
+    return h(
+      "div",
+      { class: "row" },
+      button(
+        sent.approve ? `Approve: ${sent.approve}` : `Approve step ${proposal.step}`,
+        () => command(watch, "approve"),
+        { class: "button main", "data-testid": "command-approve" },
+      ),
+      all,
+    );
   }
 
   dispose() {
