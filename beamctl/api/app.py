@@ -60,7 +60,7 @@ def _middleware(service: Service) -> list[Middleware]:
         Middleware(Measured, service.metrics),
         Middleware(SecurityHeaders),
         Middleware(Unexpected),
-        Middleware(Hosts, options.hosts),
         Middleware(Forwarded, options.proxy.addresses),
+        Middleware(Hosts, options.hosts),
         Middleware(BodyLimit, options.body_limit, options.body_timeout_s),
     ]

@@ -46,7 +46,7 @@ class ProxyOptions:
     """A reverse proxy in front of the service.
 
     Attributes:
-        addresses: of the proxy; ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed from there only.
+        addresses: of the proxy; ``X-Forwarded-For``, ``-Proto`` and ``-Host`` are believed from there only.
         user_header: header in which the proxy names who has logged in to it; empty: it does not.
     """
 

@@ -30,6 +30,13 @@ class PatientProtocol(H11Protocol):
         elif self._deadline is None:
             self._start()
 
+    def on_response_complete(self) -> None:
+        """Somebody was answered; the next request may have begun meanwhile."""
+        super().on_response_complete()
+        has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if has_begun and self._deadline is None:
+            self._start()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
         self._stop()

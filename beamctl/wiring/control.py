@@ -96,17 +96,15 @@ def check_enabled(store: Store, kit: TaskKit, choice: Choice) -> None:
     """An agent that somebody has switched off proposes nothing.
 
     Raises:
+        UnknownNameError: there is no such agent.
         IncompatibleAgentError: says who has switched it off, and why.
     """
-    algorithm = choice.algorithm or kit.algorithms[0]
-    if "tbsac" not in algorithm:
-        return
-    name = choice.agent or kit.default_agent
-    switch = store.switches.get(name)
+    agent = kit.trained_agent(choice)
+    switch = None if agent is None else store.switches.get(agent.id)
     if switch is not None and not switch.enabled:
         why = f": {switch.reason}" if switch.reason else ""
         raise IncompatibleAgentError(
-            f"agent {name} was disabled by {switch.principal} at {switch.time:%Y-%m-%d %H:%M} UTC{why}"
+            f"agent {switch.agent} was disabled by {switch.principal} at {switch.time:%Y-%m-%d %H:%M} UTC{why}"
         )
 
 

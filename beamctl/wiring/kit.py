@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from beamctl.agent.registry import AgentFolder
 from beamctl.engine.layout import SectionLayout
 from beamctl.run.course import Course
 from beamctl.task.mapping import Mapping
@@ -59,6 +60,10 @@ class TaskKit(Protocol):
         """Names that can be chosen, the default first."""
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """Those among them that know no model of the machine: they learn from its answers alone."""
+
+    @property
     def default_agent(self) -> str:
         """Trained agent that is used unless told."""
 
@@ -73,6 +78,13 @@ class TaskKit(Protocol):
     @property
     def section_hash(self) -> str:
         """Hash of the part of the description that tuning the section depends on."""
+
+    def trained_agent(self, choice: Choice) -> AgentFolder | None:
+        """The trained agent that proposes; None where nobody trained does.
+
+        Raises:
+            UnknownNameError: lists the agents that there are.
+        """
 
     def layout(self) -> SectionLayout:
         """PVs and conditions."""

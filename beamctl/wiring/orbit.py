@@ -74,6 +74,11 @@ class OrbitKit:
         return ("tbsac", *UNTRAINED, *REFERENCES)
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """Model-free optimisers, to compare with."""
+        return REFERENCES
+
+    @property
     def default_agent(self) -> str:
         """Trained agent that is used unless told."""
         return DEFAULT_AGENT
@@ -96,6 +101,11 @@ class OrbitKit:
     def key(self) -> str:
         """Name of the section, unique in the deployment."""
         return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
+
+    def trained_agent(self, choice: Choice) -> AgentFolder | None:
+        """The trained agent that proposes; None where nobody trained does."""
+        is_trained = (choice.algorithm or self.algorithms[0]) == "tbsac"
+        return self.registry.find(choice.agent or DEFAULT_AGENT) if is_trained else None
 
     def layout(self) -> SectionLayout:
         """PVs and conditions."""

@@ -1,5 +1,6 @@
 """Preflight checks of orbit sections: how they are run, and where a run finds the newest one."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from beamctl.errors import StoreConflictError
@@ -7,20 +8,26 @@ from beamctl.run.preflight import Findings, PreflightCourse, findings_of
 from beamctl.run.visits import stored_visits
 from beamctl.store.open import Store
 from beamctl.store.runs import Run
+from beamctl.store.states import RunKind
 from beamctl.task.mapping import Mapping
 from beamctl.wiring.kit import Choice, TaskKit
 from beamctl.wiring.orbit import PREFLIGHT, OrbitKit
 
 REACHED = "reached"
+LOOK_BACK = 200
+"""preflights of a section that are looked through for a complete one"""
+
+
+def complete_preflights(store: Store, kit: OrbitKit) -> Iterator[Run]:
+    """Those of a section, the newest first, whatever description they were made with."""
+    found = store.runs.list(section=kit.key, task=kit.name, kind=RunKind.PREFLIGHT, limit=LOOK_BACK)
+    return (run for run in found if run.agent == PREFLIGHT and run.outcome == REACHED)
 
 
 def latest_preflight(store: Store, kit: OrbitKit) -> Run | None:
     """The newest complete preflight of a section as it is described now; None where there is none."""
-    for run in store.runs.list(section=kit.key, task=kit.name, limit=1000):
-        is_one = run.agent == PREFLIGHT and run.outcome == REACHED
-        if is_one and run.configuration_hash == kit.section_hash:
-            return run
-    return None
+    current = (run for run in complete_preflights(store, kit) if run.configuration_hash == kit.section_hash)
+    return next(current, None)
 
 
 def stored_findings(store: Store, kit: OrbitKit, run: int) -> Findings:

@@ -20,8 +20,9 @@ from beamctl.task.transmission_problem import TransmissionProblem
 from beamctl.wiring.kit import Choice, TaskFacts
 
 DEFAULT_AGENT = "lpi-transmission"
+TRAINED = ("tbsac+gp", "tbsac")
 REFERENCES = ("nelder-mead", "rcds", "es", "bo", "bo-trust", "grid")
-ALGORITHMS = ("tbsac+gp", "tbsac", "design+gp", "gp", *REFERENCES)
+ALGORITHMS = (*TRAINED, "design+gp", "gp", *REFERENCES)
 """the default first; ``gp`` and what is made of it take their prior from the trained agent's manifest"""
 
 
@@ -38,6 +39,11 @@ class TransmissionKit:
     def algorithms(self) -> tuple[str, ...]:
         """Names that can be chosen, the default first."""
         return ALGORITHMS
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Model-free optimisers, to compare with."""
+        return REFERENCES
 
     @property
     def default_agent(self) -> str:
@@ -61,6 +67,11 @@ class TransmissionKit:
         """Name of the section, unique in the deployment."""
         return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
 
+    def trained_agent(self, choice: Choice) -> AgentFolder | None:
+        """The trained agent that proposes; None where only its prior of the Gaussian process is used, or nothing."""
+        is_trained = (choice.algorithm or self.algorithms[0]) in TRAINED
+        return self.registry.find(choice.agent or DEFAULT_AGENT) if is_trained else None
+
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
         return injector_layout(self.machine, self.task, self.prefix)
@@ -76,7 +87,7 @@ class TransmissionKit:
         return transmission_problem(self.machine, self.name, c.target, c.max_steps, c.step_percent)
 
     def agent(self, choice: Choice | None = None) -> TransmissionAgent:
-        """Who proposes; the algorithms with ``tbsac`` in their name load and verify an exported agent."""
+        """Who proposes; the TRAINED algorithms load and verify an exported agent."""
         c = choice or Choice()
         algorithm = c.algorithm or self.algorithms[0]
         if algorithm not in self.algorithms:

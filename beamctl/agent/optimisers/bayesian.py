@@ -5,6 +5,7 @@ Every reading counts, also those on the way, and no point is further away than o
 
 import logging
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,13 @@ def trust_region(situation: Situation) -> Asking:
 
 
 def checked(search: Search) -> Search:
-    """The search, if Xopt is there.
+    """The search, if Xopt is there; it is loaded, which takes seconds, when the first point is asked for.
 
     Raises:
         MissingExtraError: it is not.
     """
-    _xopt()
+    if find_spec("xopt") is None:
+        raise MissingExtraError("Bayesian optimisation", "Xopt", "bo")
     return search
 
 
@@ -45,7 +47,7 @@ def _xopt() -> Any:
             warnings.simplefilter("ignore")
             import xopt
             import xopt.generators.bayesian
-    except ImportError as error:
+    except ImportError as error:  # of one of its own packages
         raise MissingExtraError("Bayesian optimisation", "Xopt", "bo") from error
     return xopt
 

@@ -10,7 +10,7 @@ PEER = "beamctl.peer"
 
 
 class Forwarded:
-    """Takes the client's address and the scheme from what a believed proxy says; anybody else is not listened to.
+    """Takes the client's address, the scheme and the Host from what a believed proxy says, and from nobody else.
 
     Args:
         app: behind it.
@@ -38,3 +38,7 @@ class Forwarded:
             scope["client"] = (client[:64], 0)
         if headers.get("x-forwarded-proto") in ("http", "https"):
             scope["scheme"] = headers["x-forwarded-proto"]
+        host = headers.getlist("x-forwarded-host")
+        if len(host) == 1:
+            others = [header for header in scope["headers"] if header[0] != b"host"]
+            scope["headers"] = [*others, (b"host", host[0].encode("latin-1"))]

@@ -29,7 +29,11 @@ async function problemOf(response) {
   try {
     return new Problem(await response.json());
   } catch {
-    return new Problem({ status: response.status, code: "unexpected", title: `The service answered ${response.status}` });
+    return new Problem({
+      status: response.status,
+      code: "unexpected",
+      title: `The service answered ${response.status}`,
+    });
   }
 }
 
@@ -41,10 +45,18 @@ async function call(method, path, { body, version, key, signal, quiet, tagged } 
   if (key) headers["Idempotency-Key"] = key;
   let response;
   try {
-    response = await fetch(ROOT + path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
+    response = await fetch(ROOT + path, {
+      method,
+      headers,
+      signal,
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem({ title: "The service does not answer", detail: "look whether beamctl serve runs, and the network" });
+    throw new Problem({
+      title: "The service does not answer",
+      detail: "look whether beamctl serve runs, and the network",
+    });
   }
   if (!response.ok) {
     const problem = await problemOf(response);
@@ -54,7 +66,9 @@ async function call(method, path, { body, version, key, signal, quiet, tagged } 
   }
   if (response.status === 204) return null;
   const found = await response.json();
-  return tagged ? { found, version: (response.headers.get("ETag") || "").replace(/^W\//, "").replaceAll('"', "") } : found;
+  return tagged
+    ? { found, version: (response.headers.get("ETag") || "").replace(/^W\//, "").replaceAll('"', "") }
+    : found;
 }
 
 /** Reads one thing with the version that a change has to show. */
@@ -63,7 +77,8 @@ export const getTagged = (path) => call("GET", path, { tagged: true });
 /** Reads; `query` without what is empty. */
 export function get(path, query = {}, options = {}) {
   const words = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value !== "" && value !== null && value !== undefined) words.set(name, value);
+  for (const [name, value] of Object.entries(query))
+    if (value !== "" && value !== null && value !== undefined) words.set(name, value);
   return call("GET", words.size ? `${path}?${words}` : path, options);
 }
 

@@ -1,7 +1,17 @@
 /** Elements without markup: text stays text, so data can never become code. */
 
 const SVG = "http://www.w3.org/2000/svg";
-const AS_PROPERTY = new Set(["value", "checked", "disabled", "hidden", "open", "indeterminate", "selected", "max", "min"]);
+const AS_PROPERTY = new Set([
+  "value",
+  "checked",
+  "disabled",
+  "hidden",
+  "open",
+  "indeterminate",
+  "selected",
+  "max",
+  "min",
+]);
 
 function fill(element, props, children) {
   for (const [name, value] of Object.entries(props || {})) {
@@ -12,7 +22,9 @@ function fill(element, props, children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false) element.setAttribute(name, value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -29,7 +41,9 @@ export const svg = (tag, props, ...children) => fill(document.createElementNS(SV
 
 /** Replaces what is in an element. */
 export function put(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -55,6 +69,6 @@ export const newId = (word) => `${word}-${(count += 1)}`;
 /** Whether somebody is typing there, so that keys mean letters. */
 export function isTyping(target) {
   if (!(target instanceof Element)) return false;
-  const field = target.closest("input, textarea, select, [contenteditable]");
+  const field = target.closest("input, textarea, [contenteditable]");
   return field !== null && !["checkbox", "radio", "button", "range"].includes(field.type);
 }

@@ -20,10 +20,17 @@ export function figure(name) {
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 /** A number with so many digits behind the point; a dash where it is not known. */
-export const num = (value, digits = 3) => (isNumber(value) ? value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1").replace("-", "\u2212") : "\u2013");
+export const num = (value, digits = 3) =>
+  isNumber(value)
+    ? value
+        .toFixed(digits)
+        .replace(/^-(0\.?0*)$/, "$1")
+        .replace("-", "\u2212")
+    : "\u2013";
 
 /** With a sign. */
-export const signed = (value, digits = 2) => (isNumber(value) && value > 0 ? `+${num(value, digits)}` : num(value, digits));
+export const signed = (value, digits = 2) =>
+  isNumber(value) && value > 0 ? `+${num(value, digits)}` : num(value, digits);
 
 /** With its unit. */
 export const amount = (value, unit, digits = 3) => (unit ? `${num(value, digits)} ${unit}` : num(value, digits));
@@ -50,7 +57,8 @@ export function span(seconds) {
 }
 
 const two = (value) => String(value).padStart(2, "0");
-export const utcClock = (date) => `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())}`;
+export const utcClock = (date) =>
+  `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}:${two(date.getUTCSeconds())}`;
 export const localClock = (date) => `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 const utcDay = (date) => `${date.getUTCFullYear()}-${two(date.getUTCMonth() + 1)}-${two(date.getUTCDate())}`;
 const localDay = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
@@ -61,11 +69,22 @@ export function when(iso) {
   const date = new Date(iso);
   const local = localDay(date) === utcDay(date) ? localClock(date) : `${localDay(date)} ${localClock(date)}`;
   const isSame = date.getTimezoneOffset() === 0;
-  return h("time", { datetime: iso, class: "nowrap" }, `${utcDay(date)} ${utcClock(date)} UTC`, isSame ? null : h("span", { class: "local" }, ` (${local} local)`));
+  return h(
+    "time",
+    { datetime: iso, class: "nowrap" },
+    `${utcDay(date)} ${utcClock(date)} UTC`,
+    isSame ? null : h("span", { class: "local" }, ` (${local} local)`),
+  );
 }
 
 /** First characters of a hash. */
 export const short = (hash) => (hash ? hash.slice(0, 12) : "\u2013");
+
+/** How a run ended, in a sentence. */
+export function ending({ outcome, reason }) {
+  const isSaid = reason.toLowerCase().startsWith(outcome.toLowerCase());
+  return sentence(isSaid || !reason ? reason || outcome : [outcome, reason].filter(Boolean).join(": "));
+}
 
 /** The first letter large, a full stop at the end. */
 export function sentence(text) {

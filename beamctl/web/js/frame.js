@@ -30,11 +30,14 @@ export function calmly(ms, work) {
   let next = 0;
   const call = () => {
     if (timer !== null) return;
-    timer = setTimeout(() => {
-      timer = null;
-      next = performance.now() + ms;
-      work();
-    }, Math.max(0, next - performance.now()));
+    timer = setTimeout(
+      () => {
+        timer = null;
+        next = performance.now() + ms;
+        work();
+      },
+      Math.max(0, next - performance.now()),
+    );
   };
   call.cancel = () => clearTimeout(timer);
   return call;

@@ -60,8 +60,18 @@ async function showView() {
 }
 
 function showFailure(root, problem) {
-  put(root, h("h1", { tabindex: "-1" }, "This cannot be shown"), h("p", { class: "fault", "data-testid": "view-fault" }, problem.words || problem.message),
-    h("p", {}, h("button", { class: "button", type: "button", on: { click: showView } }, "Try again"), " ", h("a", { href: "#/machine" }, "Machine")));
+  put(
+    root,
+    h("h1", { tabindex: "-1" }, "This cannot be shown"),
+    h("p", { class: "fault", "data-testid": "view-fault" }, problem.words || problem.message),
+    h(
+      "p",
+      {},
+      h("button", { class: "button", type: "button", on: { click: showView } }, "Try again"),
+      " ",
+      h("a", { href: "#/machine" }, "Machine"),
+    ),
+  );
 }
 
 function focusHeading() {
@@ -124,9 +134,13 @@ async function start() {
 }
 
 function showOutage(problem) {
-  put(main, h("h1", {}, "The service cannot be used now"), h("p", { class: "fault" }, problem.words || problem.message),
+  put(
+    main,
+    h("h1", {}, "The service cannot be used now"),
+    h("p", { class: "fault" }, problem.words || problem.message),
     h("p", {}, "Runs go on without it: the control process needs no browser and no service."),
-    h("button", { class: "button main", type: "button", on: { click: () => location.reload() } }, "Try again"));
+    h("button", { class: "button main", type: "button", on: { click: () => location.reload() } }, "Try again"),
+  );
 }
 
 start();

@@ -8,8 +8,21 @@ import { onStream } from "./stream.js";
 /** An older reading is shown grey. */
 export const STALE_S = 3;
 const CHANGES = new Set([
-  "created", "state", "ended", "requested", "claimed", "done", "refused", "cancelled",
-  "visited", "proposed", "held", "lease", "result", "restored", "agent",
+  "created",
+  "state",
+  "ended",
+  "requested",
+  "claimed",
+  "done",
+  "refused",
+  "cancelled",
+  "visited",
+  "proposed",
+  "held",
+  "lease",
+  "result",
+  "restored",
+  "agent",
 ]);
 const readings = new Map();
 const sections = new Map();
@@ -53,7 +66,8 @@ export async function sectionDetail(key) {
   return sections.get(key);
 }
 
-export const summaryOf = (key) => (store.get("overview")?.sections || []).find((section) => section.key === key) || null;
+export const summaryOf = (key) =>
+  (store.get("overview")?.sections || []).find((section) => section.key === key) || null;
 export const titleOf = (key) => summaryOf(key)?.title || key;
 export const tasksOf = (key) => (store.get("tasks") || []).filter((task) => task.section === key);
 

@@ -76,7 +76,10 @@ class RunWatch {
   }
 
   get kind() {
-    return summaryOf(this.run?.section)?.kind || (this.steps[0] && "transmission" in this.steps[0].figures ? "transmission" : "orbit");
+    return (
+      summaryOf(this.run?.section)?.kind ||
+      (this.steps[0] && "transmission" in this.steps[0].figures ? "transmission" : "orbit")
+    );
   }
 
   get figure() {

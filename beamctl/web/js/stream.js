@@ -64,7 +64,8 @@ function open() {
   openedAt = performance.now();
   source = new EventSource(`${address("/events")}?${query()}`);
   const own = source;
-  for (const kind of ["record", "live", "tick"]) source.addEventListener(kind, (event) => own === source && hear(event, kind));
+  for (const kind of ["record", "live", "tick"])
+    source.addEventListener(kind, (event) => own === source && hear(event, kind));
   source.addEventListener("bye", () => own === source && later());
   source.onerror = () => {
     if (own !== source) return;

@@ -24,13 +24,6 @@ const SEVERITY = [
   ["INVALID", "invalid", "\u2715"],
   ["DISCONNECTED", "off", "\u2205"],
 ];
-const REQUEST = {
-  waiting: ["Waiting", "active", "\u2026"],
-  claimed: ["Claimed", "active", "\u25b6"],
-  done: ["Done", "ok", "\u2713"],
-  refused: ["Refused", "major", "\u2715"],
-  cancelled: ["Cancelled", "", "\u2715"],
-};
 /** States in which a person has to decide. */
 export const STUCK = ["conflict", "halted", "fault", "unknown"];
 /** Commands that belong to what one has seen. */
@@ -41,7 +34,12 @@ export const severityWord = (severity) => (SEVERITY[severity] || SEVERITY[4])[0]
 
 /** A word with a mark and a colour. */
 export function badge([word, tone, glyph], props = {}) {
-  return h("span", { class: "badge", "data-tone": tone, ...props }, glyph && h("span", { "aria-hidden": "true" }, glyph), h("span", {}, word));
+  return h(
+    "span",
+    { class: "badge", "data-tone": tone, ...props },
+    glyph && h("span", { "aria-hidden": "true" }, glyph),
+    h("span", {}, word),
+  );
 }
 
 /** Changes a badge in place. */
@@ -55,15 +53,24 @@ export function rebadge(element, [word, tone, glyph]) {
 
 export const runState = (state) => RUN[state] || [state, "", ""];
 export const severity = (level) => SEVERITY[level] || SEVERITY[4];
-export const requestState = (state) => REQUEST[state] || [state, "", ""];
 /** Yes is good, no is bad, nobody knows is worse than either. */
-export const flag = (value, yes, no) => (value === true ? [yes, "ok", "\u2713"] : value === false ? [no, "major", "\u2715"] : ["NOT KNOWN", "invalid", "?"]);
+export const flag = (value, yes, no) =>
+  value === true ? [yes, "ok", "\u2713"] : value === false ? [no, "major", "\u2715"] : ["NOT KNOWN", "invalid", "?"];
 
 /** A number with a name. */
 export function figureBox(label, { lead = false, testid } = {}) {
   const value = h("span", { "data-testid": testid });
   const unit = h("span", { class: "unit" });
   const name = h("div", { class: "label" }, label);
-  const element = h("div", { class: lead ? "figure lead" : "figure" }, name, h("div", { class: "value" }, value, " ", unit));
-  return { element, set: (text, unitText = "") => (say(value, text), say(unit, unitText)), name: (text) => say(name, text) };
+  const element = h(
+    "div",
+    { class: lead ? "figure lead" : "figure" },
+    name,
+    h("div", { class: "value" }, value, " ", unit),
+  );
+  return {
+    element,
+    set: (text, unitText = "") => (say(value, text), say(unit, unitText)),
+    name: (text) => say(name, text),
+  };
 }

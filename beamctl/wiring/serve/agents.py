@@ -28,7 +28,7 @@ class AgentBook:
 
     def list(self) -> list[AgentSummary]:
         """Every agent."""
-        return [AgentSummary(**self._summary(m)) for _, m in manifests(self._deployment).values()]
+        return [AgentSummary(**self._summary(*one)) for one in manifests(self._deployment).values()]
 
     def get(self, name: str) -> Agent:
         """One passport.
@@ -41,9 +41,9 @@ class AgentBook:
             raise UnknownNameError("agent", name, known)
         folder, manifest = known[name]
         is_verified, words = self._verification(folder, manifest)
-        switch = self._store.switches.get(name)
+        switch = self._store.switches.get(folder.id)
         return Agent(
-            **self._summary(manifest),
+            **self._summary(folder, manifest),
             manifest=manifest.model_dump(mode="json", exclude=_LEFT_OUT),
             evaluation=manifest.evaluation,
             has_envelope=manifest.envelope is not None,
@@ -54,18 +54,18 @@ class AgentBook:
             switch_reason="" if switch is None else switch.reason,
         )
 
-    def _summary(self, manifest: Manifest) -> dict[str, Any]:
+    def _summary(self, folder: AgentFolder, manifest: Manifest) -> dict[str, Any]:
         d = self._deployment
         tasks = [task for task in d.tasks if suits(manifest, d.kit(task))]
         return {
-            "id": manifest.id,
+            "id": folder.id,
             "task_kind": manifest.task_kind,
             "machine": manifest.machine,
             "machine_hash": manifest.machine_hash,
             "policy_sha256": manifest.policy_sha256,
             "tasks": tasks,
-            "default_for": [task for task in tasks if d.kit(task).default_agent == manifest.id],
-            "enabled": self._store.switches.enabled(manifest.id),
+            "default_for": [task for task in tasks if d.kit(task).default_agent == folder.id],
+            "enabled": self._store.switches.enabled(folder.id),
             "preset": manifest.training.preset,
             "seed": manifest.training.seed,
             "selection": dict(manifest.training.selection),

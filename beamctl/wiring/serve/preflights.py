@@ -10,13 +10,9 @@ from beamctl.errors import BeamControlError, UnknownNameError
 from beamctl.run.preflight import Findings
 from beamctl.store.open import Store
 from beamctl.store.runs import Run
-from beamctl.store.states import RunKind
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.orbit import OrbitKit
-from beamctl.wiring.preflight import REACHED, found_faults, stored_findings
-
-LOOK_BACK = 50
-"""preflights of a section that are looked through for a complete one"""
+from beamctl.wiring.preflight import complete_preflights, found_faults, stored_findings
 
 
 class PreflightBook:
@@ -51,12 +47,12 @@ class PreflightBook:
     def newest(self, section: str) -> PreflightResult | None:
         """What it has found; None where there is none; errors as :meth:`kit`."""
         kit = self.kit(section)
-        for run in self._store.runs.list(section=section, kind=RunKind.PREFLIGHT, limit=LOOK_BACK):
-            if run.outcome == REACHED:
-                if run.id not in self._concluded:
-                    self._concluded[run.id] = self._conclude(kit, run)
-                return self._concluded[run.id]
-        return None
+        run = next(complete_preflights(self._store, kit), None)
+        if run is None:
+            return None
+        if run.id not in self._concluded:
+            self._concluded[run.id] = self._conclude(kit, run)
+        return self._concluded[run.id]
 
     def _conclude(self, kit: OrbitKit, run: Run) -> PreflightResult:
         is_current = run.configuration_hash == kit.section_hash
@@ -69,7 +65,7 @@ class PreflightBook:
         }
         try:
             return PreflightResult(**common, **_found(stored_findings(self._store, kit, run.id)))
-        except (BeamControlError, ValueError) as error:
+        except (BeamControlError, ValueError, IndexError) as error:
             if is_current:
                 raise
             words = f"made with another description of the section, which it cannot be compared with any more ({error})"

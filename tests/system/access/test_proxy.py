@@ -13,9 +13,9 @@ pytestmark = pytest.mark.system
 HEADER = "X-Remote-User"
 
 
-def behind(tmp_path, deployment, proxies: str) -> Iterator[House]:
+def behind(folder, deployment, proxies: str) -> Iterator[House]:
     options = ServiceOptions(is_https=True, proxy=ProxyOptions(Addresses.of(proxies), HEADER))
-    with open_store(f"sqlite:///{tmp_path}/a.db") as store, built(store, deployment, options) as house:
+    with open_store(f"sqlite:///{folder}/a.db") as store, built(store, deployment, options) as house:
         house.add("ada", Role.OPERATOR)
         house.add("gone", Role.ADMIN)
         house.add("boss", Role.ADMIN)
@@ -24,15 +24,15 @@ def behind(tmp_path, deployment, proxies: str) -> Iterator[House]:
 
 
 @pytest.fixture
-def believed(tmp_path, deployment) -> Iterator[House]:
+def believed(tmp_path_factory, deployment) -> Iterator[House]:
     """We are the proxy."""
-    yield from behind(tmp_path, deployment, "127.0.0.0/8")
+    yield from behind(tmp_path_factory.mktemp("believed"), deployment, "127.0.0.0/8")
 
 
 @pytest.fixture
-def doubted(tmp_path, deployment) -> Iterator[House]:
+def doubted(tmp_path_factory, deployment) -> Iterator[House]:
     """The proxy is somebody else."""
-    yield from behind(tmp_path, deployment, "192.0.2.1")
+    yield from behind(tmp_path_factory.mktemp("doubted"), deployment, "192.0.2.1")
 
 
 def test_whom_the_proxy_names(believed):
@@ -83,6 +83,23 @@ def test_the_address_is_what_a_believed_proxy_says(believed):
     for forwarded in ("203.0.113.7", "198.51.100.1, 203.0.113.7", "198.51.100.1, 203.0.113.7, 127.0.0.1"):
         believed.client().post("/api/v1/session", json=body, headers={"X-Forwarded-For": forwarded})
     assert addresses(believed) == ["203.0.113.7"] * 3
+
+
+def test_the_host_is_what_a_believed_proxy_says(believed, doubted):
+    """So that the Origin of the browser is compared with what the browser has called."""
+    said = {
+        "Host": "inner.example:8470",
+        "X-Forwarded-Host": "localhost",
+        "Origin": "http://localhost",
+        "X-Beamctl": "1",
+    }
+    assert (
+        believed.client().post("/api/v1/runs", json={}, headers={HEADER: "ada", "X-Beamctl": "1", **said}).status_code
+        == 422
+    )
+    assert believed.client().get("/healthz", headers={"X-Forwarded-Host": "evil.example"}).status_code == 421
+    assert doubted.client().get("/healthz", headers=said).status_code == 421
+    assert doubted.client().get("/healthz", headers={"X-Forwarded-Host": "evil.example"}).status_code == 200
 
 
 def test_the_address_is_the_peer_where_nobody_is_believed(doubted):

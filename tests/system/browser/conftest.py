@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from argon2 import PasswordHasher
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from beamctl.api.auth.tokens import SESSION, new_token, token_hash
+from beamctl.errors import StoreConflictError
 from beamctl.settings import Settings
 from beamctl.store.events import now
 from beamctl.store.open import Store, open_store
@@ -105,7 +107,8 @@ class Site:
             assert time.monotonic() < deadline, unfinished
             for run in unfinished:
                 is_parked = run.state in (RunState.HALTED, RunState.FAULT, RunState.UNKNOWN)
-                self.store.commands.send(run.id, Verb.CLEAR if is_parked else Verb.ABORT, "tests")
+                with suppress(StoreConflictError):  # it has ended just now
+                    self.store.commands.send(run.id, Verb.CLEAR if is_parked else Verb.ABORT, "tests")
             time.sleep(0.5)
 
     def close(self) -> None:

@@ -15,7 +15,30 @@ export const textSize = () => parseFloat(getComputedStyle(document.documentEleme
 
 /** Colours of the present theme. */
 export function colours() {
-  const names = ["text", "muted", "line", "edge", "surface", "raised", "accent", "ok", "major", "invalid", "plane-x", "plane-y", "found", "best", "o1", "o2", "o3", "o4", "band", "heat-lo", "heat-mid", "heat-hi"];
+  const names = [
+    "text",
+    "muted",
+    "line",
+    "edge",
+    "surface",
+    "raised",
+    "accent",
+    "ok",
+    "major",
+    "invalid",
+    "plane-x",
+    "plane-y",
+    "found",
+    "best",
+    "o1",
+    "o2",
+    "o3",
+    "o4",
+    "band",
+    "heat-lo",
+    "heat-mid",
+    "heat-hi",
+  ];
   return Object.fromEntries(names.map((name) => [name.replace("-", "_"), token(name)]));
 }
 
@@ -26,8 +49,13 @@ export function common(colour) {
     animation: false,
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, fontSize: size, color: colour.text },
     tooltip: {
-      trigger: "axis", renderMode: "richText", confine: true, backgroundColor: colour.raised, borderColor: colour.edge,
-      textStyle: { color: colour.text, fontSize: size }, axisPointer: { lineStyle: { color: colour.edge } },
+      trigger: "axis",
+      renderMode: "richText",
+      confine: true,
+      backgroundColor: colour.raised,
+      borderColor: colour.edge,
+      textStyle: { color: colour.text, fontSize: size },
+      axisPointer: { lineStyle: { color: colour.edge } },
     },
   };
 }
@@ -36,8 +64,12 @@ export function common(colour) {
 export function axis(colour, more) {
   const size = textSize() * 0.82;
   return {
-    axisLine: { lineStyle: { color: colour.edge } }, axisTick: { show: false }, splitLine: { lineStyle: { color: colour.line, width: 1 } },
-    axisLabel: { color: colour.muted, fontSize: size, hideOverlap: true }, nameTextStyle: { color: colour.muted, fontSize: size }, ...more,
+    axisLine: { lineStyle: { color: colour.edge } },
+    axisTick: { show: false },
+    splitLine: { lineStyle: { color: colour.line, width: 1 } },
+    axisLabel: { color: colour.muted, fontSize: size, hideOverlap: true },
+    nameTextStyle: { color: colour.muted, fontSize: size },
+    ...more,
   };
 }
 

@@ -28,9 +28,19 @@ export class KnobBars {
     this.knobs = knobs;
     this.state = {};
     this.rows = knobs.map((knob) => this.row(knob));
-    this.element = h("div", { class: "knobs", "data-testid": "knobs" },
-      h("div", { class: "knob head small muted" }, h("span", {}, ""), h("span", {}, "between the limits"), h("span", { class: "num" }, "set, A"), h("span", { class: "num" }, "read, A")),
-      this.rows.map((row) => row.element));
+    this.element = h(
+      "div",
+      { class: "knobs", "data-testid": "knobs" },
+      h(
+        "div",
+        { class: "knob head small muted" },
+        h("span", {}, ""),
+        h("span", {}, "between the limits"),
+        h("span", { class: "num" }, "set, A"),
+        h("span", { class: "num" }, "read, A"),
+      ),
+      this.rows.map((row) => row.element),
+    );
     this.draw = () => this.paint();
   }
 
@@ -41,8 +51,27 @@ export class KnobBars {
     const setText = h("span", { class: "num value" });
     const readText = h("span", { class: "num" });
     place(zero, knob, knob.lo <= 0 && knob.hi >= 0 ? 0 : null);
-    const track = h("span", { class: "track", "aria-hidden": "true", title: `${num(knob.lo, 1)} to ${num(knob.hi, 1)} A, at most ${num(knob.step, 2)} A a step` }, zero, parts.read, parts.set, parts.found, parts.next);
-    const element = h("div", { class: "knob", "data-testid": `knob-${knob.name}`, "data-plane": knob.plane }, h("span", { class: "name", title: knob.setpoint_pv }, knob.name), track, setText, readText);
+    const track = h(
+      "span",
+      {
+        class: "track",
+        "aria-hidden": "true",
+        title: `${num(knob.lo, 1)} to ${num(knob.hi, 1)} A, at most ${num(knob.step, 2)} A a step`,
+      },
+      zero,
+      parts.read,
+      parts.set,
+      parts.found,
+      parts.next,
+    );
+    const element = h(
+      "div",
+      { class: "knob", "data-testid": `knob-${knob.name}`, "data-plane": knob.plane },
+      h("span", { class: "name", title: knob.setpoint_pv }, knob.name),
+      track,
+      setText,
+      readText,
+    );
     return { ...parts, element, setText, readText };
   }
 

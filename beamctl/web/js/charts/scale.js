@@ -22,6 +22,7 @@ export class CalmRange {
 /** The largest distance from zero among numbers and gaps. */
 export function largest(...lists) {
   let found = 0;
-  for (const list of lists) for (const value of list || []) if (Number.isFinite(value) && Math.abs(value) > found) found = Math.abs(value);
+  for (const list of lists)
+    for (const value of list || []) if (Number.isFinite(value) && Math.abs(value) > found) found = Math.abs(value);
   return found;
 }

@@ -54,7 +54,10 @@ export class TrendChart {
   paint() {
     if (!this.made || !this.times.length) return;
     const now = this.times.at(-1);
-    this.made.set({ xAxis: { min: now - SPAN_S * 1000, max: now }, series: this.names.map((name, i) => ({ id: name, data: this.data(i) })) });
+    this.made.set({
+      xAxis: { min: now - SPAN_S * 1000, max: now },
+      series: this.names.map((name, i) => ({ id: name, data: this.data(i) })),
+    });
   }
 
   data(i) {
@@ -67,16 +70,72 @@ export class TrendChart {
     const now = this.times.at(-1) || Date.now();
     const units = [...new Set(this.names.map((name) => figure(name).unit))];
     const ago = ({ value }) => `${num(Math.round((value - (this.times.at(-1) || now)) / 1000), 0)} s`;
-    const yAxis = units.map((unit, k) => axis(colour, { type: "value", min: 0, max: unit ? undefined : 1, interval: unit ? undefined : 0.25, position: k ? "right" : "left", name: unit ? this.names.filter((name) => figure(name).unit === unit).map((name) => figure(name).label).join(", ") + ` (${unit})` : "Transmission", nameLocation: "middle", nameGap: rem * 2.4, splitLine: { show: k === 0, lineStyle: { color: colour.line } }, splitNumber: 3, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => num(value, unit ? 1 : 2) } }));
+    const yAxis = units.map((unit, k) =>
+      axis(colour, {
+        type: "value",
+        min: 0,
+        max: unit ? undefined : 1,
+        interval: unit ? undefined : 0.25,
+        position: k ? "right" : "left",
+        name: unit
+          ? this.names
+              .filter((name) => figure(name).unit === unit)
+              .map((name) => figure(name).label)
+              .join(", ") + ` (${unit})`
+          : "Transmission",
+        nameLocation: "middle",
+        nameGap: rem * 2.4,
+        splitLine: { show: k === 0, lineStyle: { color: colour.line } },
+        splitNumber: this.names.length > 1 ? 4 : 2,
+        axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => num(value, unit ? 1 : 2) },
+      }),
+    );
     const shared = common(colour);
-    shared.tooltip.formatter = (items) => [ago({ value: items[0].value[0] }), ...items.map((item) => `${item.seriesName}  ${num(item.value[1], 3)}`)].join("\n");
+    shared.tooltip.formatter = (items) =>
+      [ago({ value: items[0].value[0] }), ...items.map((item) => `${item.seriesName}  ${num(item.value[1], 3)}`)].join(
+        "\n",
+      );
     return {
       ...shared,
-      legend: { show: this.names.length > 1, top: 0, textStyle: { color: colour.muted, fontSize: rem * 0.85 }, icon: "roundRect", itemHeight: 4 },
-      grid: { left: rem * 3.8, right: units.length > 1 ? rem * 3.8 : rem, top: rem * (this.names.length > 1 ? 2 : 0.7), bottom: rem * 1.6 },
-      xAxis: axis(colour, { type: "value", min: now - SPAN_S * 1000, max: now, splitLine: { show: false }, interval: 30000, axisLabel: { color: colour.muted, fontSize: rem * 0.8, formatter: (value) => ago({ value }), alignMinLabel: "left", alignMaxLabel: "right" } }),
+      legend: {
+        show: this.names.length > 1,
+        top: 0,
+        textStyle: { color: colour.muted, fontSize: rem * 0.85 },
+        icon: "roundRect",
+        itemHeight: 4,
+      },
+      grid: {
+        left: rem * 3.8,
+        right: units.length > 1 ? rem * 3.8 : rem,
+        top: rem * (this.names.length > 1 ? 2 : 0.7),
+        bottom: rem * 1.6,
+      },
+      xAxis: axis(colour, {
+        type: "value",
+        min: now - SPAN_S * 1000,
+        max: now,
+        splitLine: { show: false },
+        interval: 30000,
+        axisLabel: {
+          color: colour.muted,
+          fontSize: rem * 0.8,
+          formatter: (value) => ago({ value }),
+          alignMinLabel: "left",
+          alignMaxLabel: "right",
+        },
+      }),
       yAxis,
-      series: this.names.map((name, i) => ({ id: name, name: figure(name).label, type: "line", showSymbol: false, yAxisIndex: units.indexOf(figure(name).unit), lineStyle: { width: 2.5, color: tones[i], type: i === 2 ? "dashed" : "solid" }, itemStyle: { color: tones[i] }, data: this.data(i), markLine: i === 0 && this.target !== null ? goal(this.target, colour, rem) : undefined })),
+      series: this.names.map((name, i) => ({
+        id: name,
+        name: figure(name).label,
+        type: "line",
+        showSymbol: false,
+        yAxisIndex: units.indexOf(figure(name).unit),
+        lineStyle: { width: 2.5, color: tones[i], type: i === 2 ? "dashed" : "solid" },
+        itemStyle: { color: tones[i] },
+        data: this.data(i),
+        markLine: i === 0 && this.target !== null ? goal(this.target, colour, rem) : undefined,
+      })),
     };
   }
 
@@ -88,4 +147,10 @@ export class TrendChart {
 }
 
 /** A line where the goal is. */
-export const goal = (value, colour, rem) => ({ silent: true, symbol: "none", lineStyle: { color: colour.ok, type: "dashed", width: 2 }, label: { formatter: `target ${num(value, 2)}`, position: "insideStartTop", color: colour.ok, fontSize: rem * 0.8 }, data: [{ yAxis: value }] });
+export const goal = (value, colour, rem) => ({
+  silent: true,
+  symbol: "none",
+  lineStyle: { color: colour.ok, type: "dashed", width: 2 },
+  label: { formatter: `target ${num(value, 2)}`, position: "insideStartTop", color: colour.ok, fontSize: rem * 0.8 },
+  data: [{ yAxis: value }],
+});

@@ -10,7 +10,7 @@ import { badge, rebadge, runState, stateWord, STUCK } from "../words.js";
 import { announce } from "./notices.js";
 
 const VERBS = [
-  { verb: "pause", text: "Pause", hint: "writes nothing until resumed" },
+  { verb: "pause", text: "Pause", hint: "write nothing" },
   { verb: "accept", text: "Accept", hint: "keep the best setting" },
   { verb: "abort", text: "Abort", hint: "Shift+A: restore", key: "A", tone: "abort" },
   { verb: "halt", text: "Halt", hint: "Shift+H: freeze", key: "H", tone: "halt" },
@@ -51,7 +51,10 @@ function explain(section, run) {
   if (!run) {
     const summary = summaryOf(section);
     if (!summary) return "";
-    const before = summary.run === null ? "" : ` Run ${summary.run}, the last one: ${stateWord(summary.state).toLowerCase()}. ${sentence(summary.reason)}`;
+    const before =
+      summary.run === null
+        ? ""
+        : ` Run ${summary.run}, the last one: ${stateWord(summary.state).toLowerCase()}. ${sentence(summary.reason)}`;
     return `No run, nothing is being written.${before}`;
   }
   const left = held.watch.restoresIn;
@@ -76,7 +79,10 @@ function drawVerb(item, run) {
   element.dataset.verb = verb;
   mark(element, "data-testid", `command-${verb}`);
   element.disabled = !run || run.is_over || !(ALWAYS.includes(verb) || run.allowed.includes(verb));
-  say(element.firstElementChild, sent ? `${isResume ? "Resume" : item.text}: ${sent}` : isResume ? "Resume" : item.text);
+  say(
+    element.firstElementChild,
+    sent ? `${isResume ? "Resume" : item.text}: ${sent}` : isResume ? "Resume" : item.text,
+  );
   say(element.lastElementChild, isResume ? "go on writing" : item.hint);
 }
 
@@ -87,8 +93,15 @@ function draw() {
   const run = watch?.run && !watch.run.is_over ? watch.run : null;
   mark(parts.bar, "data-active", run ? "true" : "false");
   const summary = section ? summaryOf(section) : null;
-  rebadge(parts.state, run ? runState(run.state) : summary?.restore_owed ? ["Restore owed", "major", "!"] : runState("idle"));
-  const title = run ? `${titleOf(section)}, run ${run.id}${run.max_steps ? `, step ${run.step} of ${run.max_steps}` : ""}` : section ? titleOf(section) : "Commands";
+  rebadge(
+    parts.state,
+    run ? runState(run.state) : summary?.restore_owed ? ["Restore owed", "major", "!"] : runState("idle"),
+  );
+  const title = run
+    ? `${titleOf(section)}, run ${run.id}${run.max_steps ? `, step ${run.step} of ${run.max_steps}` : ""}`
+    : section
+      ? titleOf(section)
+      : "Commands";
   say(parts.title, title);
   const words = explain(section, run);
   say(parts.sentence, words);
@@ -114,7 +127,8 @@ function press(verb) {
 }
 
 function onKey(event) {
-  if (!event.shiftKey || event.ctrlKey || event.altKey || event.metaKey || event.repeat || isTyping(event.target)) return;
+  if (!event.shiftKey || event.ctrlKey || event.altKey || event.metaKey || event.repeat || isTyping(event.target))
+    return;
   const item = VERBS.find((one) => one.key && one.key === event.key.toUpperCase());
   if (!item || !may("operator") || !held) return;
   event.preventDefault();
@@ -133,16 +147,44 @@ export function showBar() {
   const state = badge(runState("idle"), { class: "badge big", "data-testid": "bar-state" });
   const title = h("strong", { "data-testid": "bar-title" });
   const words = h("div", { class: "sentence small", "data-testid": "bar-reason" });
-  const choice = h("select", { class: "input", hidden: true, "aria-label": "Section that commands are for", "data-testid": "bar-section", on: { change: () => {
-    chosen = choice.value;
-    follow();
-  } } });
-  const buttons = may("operator") ? Object.fromEntries(VERBS.map((item) => [item.verb, h("button",
-    { class: `button ${item.tone || ""}`, type: "button", on: { click: (event) => press(event.currentTarget.dataset.verb) } },
-    h("span", {}, item.text), h("span", { class: "key" }, item.hint))])) : null;
-  const bar = h("section", { class: "bar", "aria-label": "Commands", "data-testid": "command-bar" },
-    h("div", { class: "what" }, state, h("div", {}, title, words)), choice,
-    buttons ? h("div", { class: "verbs" }, Object.values(buttons)) : h("span", { class: "muted" }, "You are looking only."));
+  const choice = h("select", {
+    class: "input",
+    hidden: true,
+    "aria-label": "Section that commands are for",
+    "data-testid": "bar-section",
+    on: {
+      change: () => {
+        chosen = choice.value;
+        follow();
+      },
+    },
+  });
+  const buttons = may("operator")
+    ? Object.fromEntries(
+        VERBS.map((item) => [
+          item.verb,
+          h(
+            "button",
+            {
+              class: `button ${item.tone || ""}`,
+              type: "button",
+              on: { click: (event) => press(event.currentTarget.dataset.verb) },
+            },
+            h("span", {}, item.text),
+            h("span", { class: "key" }, item.hint),
+          ),
+        ]),
+      )
+    : null;
+  const bar = h(
+    "section",
+    { class: "bar", "aria-label": "Commands", "data-testid": "command-bar" },
+    h("div", { class: "what" }, state, h("div", {}, title, words)),
+    choice,
+    buttons
+      ? h("div", { class: "verbs" }, Object.values(buttons))
+      : h("span", { class: "muted" }, "You are looking only."),
+  );
   put(place, bar);
   parts = { bar, state, title, sentence: words, choice, buttons };
   follow();

@@ -13,10 +13,23 @@ export function ask({ title, body, confirm, tone = "main", narrow = false, testi
   const fault = h("p", { class: "fault", role: "alert", "data-testid": "dialog-fault" });
   const yes = h("button", { class: `button ${tone}`, type: "submit", "data-testid": "dialog-confirm" }, confirm);
   const no = h("button", { class: "button", type: "button", "data-testid": "dialog-cancel" }, "Cancel");
-  const form = h("form", { method: "dialog" },
-    h("div", { class: "body", tabindex: "0", role: "group", "aria-labelledby": id }, h("h2", { id }, title), body, fault),
-    h("div", { class: "foot" }, no, yes));
-  const dialog = h("dialog", { class: narrow ? "dialog narrow" : "dialog", "aria-labelledby": id, "data-testid": testid }, form);
+  const form = h(
+    "form",
+    { method: "dialog" },
+    h(
+      "div",
+      { class: "body", tabindex: "0", role: "group", "aria-labelledby": id },
+      h("h2", { id }, title),
+      body,
+      fault,
+    ),
+    h("div", { class: "foot" }, no, yes),
+  );
+  const dialog = h(
+    "dialog",
+    { class: narrow ? "dialog narrow" : "dialog", "aria-labelledby": id, "data-testid": testid },
+    form,
+  );
   document.body.append(dialog);
   return new Promise((resolve) => {
     let done = false;

@@ -47,22 +47,56 @@ export function showHeader(leave) {
     return;
   }
   header.hidden = false;
-  const nav = h("nav", { class: "nav", "aria-label": "Views" }, links().map(([name, text]) => h("a", { href: `#/${name}`, "data-nav": name, "data-testid": `nav-${name}` }, text)));
+  const nav = h(
+    "nav",
+    { class: "nav", "aria-label": "Views" },
+    links().map(([name, text]) => h("a", { href: `#/${name}`, "data-nav": name, "data-testid": `nav-${name}` }, text)),
+  );
   const utc = h("strong", { "data-testid": "clock-utc" });
   const local = h("div", { class: "small muted" });
   const connection = badge(CONNECTION.connecting, { "data-testid": "connection" });
   const control = badge(controlWords(null), { "data-testid": "control" });
-  const theme = h("button", { class: "button plain", type: "button", "data-testid": "theme", on: { click: switchTheme } });
-  const out = h("button", { class: "button small", type: "button", "data-testid": "log-out", on: { click: async () => {
-    await send("DELETE", "/session").catch(() => {});
-    leave();
-  } } }, "Log out");
-  put(header,
+  const theme = h("button", {
+    class: "button plain",
+    type: "button",
+    "data-testid": "theme",
+    on: { click: switchTheme },
+  });
+  const out = h(
+    "button",
+    {
+      class: "button small",
+      type: "button",
+      "data-testid": "log-out",
+      on: {
+        click: async () => {
+          await send("DELETE", "/session").catch(() => {});
+          leave();
+        },
+      },
+    },
+    "Log out",
+  );
+  put(
+    header,
     h("a", { class: "brand", href: "#/machine" }, h("img", { src: "/web/icon.svg", alt: "" }), "beamctl"),
     nav,
-    h("div", { class: "end" }, connection, control, h("div", { class: "clock" }, utc, local), theme,
-      h("div", { class: "who" }, h("div", { "data-testid": "who" }, session.name), h("div", { class: "small muted", "data-testid": "role" }, session.role)),
-      session.via === "session" ? out : null));
+    h(
+      "div",
+      { class: "end" },
+      connection,
+      control,
+      h("div", { class: "clock" }, utc, local),
+      theme,
+      h(
+        "div",
+        { class: "who" },
+        h("div", { "data-testid": "who" }, session.name),
+        h("div", { class: "small muted", "data-testid": "role" }, session.role),
+      ),
+      session.via === "session" ? out : null,
+    ),
+  );
   shown = { nav, utc, local, connection, control, theme };
   nameTheme();
   drawConnection();
@@ -111,7 +145,8 @@ export function followHeader() {
   store.on("theme", nameTheme);
   store.on("connection", (state) => {
     drawConnection();
-    if (state === "lost" && before === "live") announce("Connection to the service lost. What is shown is not live.", { now: true });
+    if (state === "lost" && before === "live")
+      announce("Connection to the service lost. What is shown is not live.", { now: true });
     if (state === "live" && before === "lost") announce("Connection to the service is back.");
     before = state;
   });
@@ -125,4 +160,7 @@ export function followHeader() {
 }
 
 /** When the control process was heard last. */
-export const heartbeatWords = (control) => (control?.heartbeat ? `heard ${span((Date.now() + (store.get("offset") || 0) - new Date(control.heartbeat)) / 1000)} ago` : "never heard");
+export const heartbeatWords = (control) =>
+  control?.heartbeat
+    ? `heard ${span((Date.now() + (store.get("offset") || 0) - new Date(control.heartbeat)) / 1000)} ago`
+    : "never heard";

@@ -5,7 +5,12 @@ import { h, newId } from "../dom.js";
 /** A titled box. */
 export function card(title, ...children) {
   const id = newId("card");
-  return h("section", { class: "card", "aria-labelledby": id }, h("div", { class: "title" }, h("h2", { id }, title)), children);
+  return h(
+    "section",
+    { class: "card", "aria-labelledby": id },
+    h("div", { class: "title" }, h("h2", { id }, title)),
+    children,
+  );
 }
 
 /** A labelled input or select. */
@@ -21,14 +26,19 @@ export const input = (props) => h("input", { class: "input", ...props });
 
 /** A choice; `options`: pairs of value and text. */
 export const select = (options, props = {}, chosen) =>
-  h("select", { class: "input", ...props }, options.map(([value, text]) => h("option", { value, selected: value === chosen }, text)));
+  h(
+    "select",
+    { class: "input", ...props },
+    options.map(([value, text]) => h("option", { value, selected: value === chosen }, text)),
+  );
 
 export function check(text, props = {}) {
   const box = h("input", { type: "checkbox", ...props });
   return { element: h("label", { class: "check" }, box, h("span", {}, text)), box };
 }
 
-export const button = (text, click, props = {}) => h("button", { class: "button", type: "button", on: { click }, ...props }, text);
+export const button = (text, click, props = {}) =>
+  h("button", { class: "button", type: "button", on: { click }, ...props }, text);
 
 /**
  * A table.
@@ -38,27 +48,62 @@ export const button = (text, click, props = {}) => h("button", { class: "button"
  */
 export function table(caption, columns, rows, props = {}) {
   const heads = columns.map((column) => (typeof column === "string" ? { text: column } : column));
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", { class: "table", ...props },
+  return h(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    h(
+      "table",
+      { class: "table", ...props },
       h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, heads.map(({ text, num }) => h("th", { scope: "col", class: num ? "num" : null }, text)))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((cell, i) => h("td", { class: heads[i].num ? "num" : null }, cell)))))));
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          heads.map(({ text, num }) => h("th", { scope: "col", class: num ? "num" : null }, text)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            {},
+            row.map((cell, i) => h("td", { class: heads[i].num ? "num" : null }, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Name and value, one below the other. */
-export const facts = (pairs) => h("dl", { class: "facts" }, pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+export const facts = (pairs) =>
+  h(
+    "dl",
+    { class: "facts" },
+    pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+  );
 
 export function banner(tone, title, ...children) {
   return h("div", { class: "banner", "data-tone": tone }, h("div", {}, h("strong", {}, title), children));
 }
 
 /** Instead of a table that would be empty. */
-export const empty = (title, text, ...children) => h("div", { class: "empty", "data-testid": "empty" }, h("h2", {}, title), h("p", {}, text), children);
+export const empty = (title, text, ...children) =>
+  h("div", { class: "empty", "data-testid": "empty" }, h("h2", {}, title), h("p", {}, text), children);
 
 /** Links beside each other, one of them the present one. */
 export const tabs = (label, links) =>
-  h("nav", { class: "tabs", "aria-label": label }, links.map(({ href, text, current, testid, extra }) =>
-    h("a", { href, "aria-current": current ? "page" : null, "data-testid": testid }, text, extra)));
+  h(
+    "nav",
+    { class: "tabs", "aria-label": label },
+    links.map(({ href, text, current, testid, extra }) =>
+      h("a", { href, "aria-current": current ? "page" : null, "data-testid": testid }, text, extra),
+    ),
+  );
 
 /** Runs something when a button is pressed, once at a time, and shows what goes wrong. */
 export function busy(element, work) {

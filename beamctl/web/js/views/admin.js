@@ -21,7 +21,28 @@ export async function show(context) {
     return;
   }
   const body = h("div", { class: "stack", "data-testid": `admin-${part.name}` });
-  put(context.root, h("div", { class: "head" }, h("h1", {}, part.text), h("div", { class: "end" }, tabs("Parts", mine.map((one) => ({ href: `#/admin/${one.name}`, text: one.text, current: one === part, testid: `tab-${one.name}` }))))), body);
+  put(
+    context.root,
+    h(
+      "div",
+      { class: "head" },
+      h("h1", {}, part.text),
+      h(
+        "div",
+        { class: "end" },
+        tabs(
+          "Parts",
+          mine.map((one) => ({
+            href: `#/admin/${one.name}`,
+            text: one.text,
+            current: one === part,
+            testid: `tab-${one.name}`,
+          })),
+        ),
+      ),
+    ),
+    body,
+  );
   const { show: fill } = await part.load();
   if (context.isCurrent()) await fill({ ...context, root: body });
 }

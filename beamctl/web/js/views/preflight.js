@@ -17,14 +17,26 @@ import { badge, rebadge, runState } from "../words.js";
 import { Conditions } from "./shared/conditions.js";
 
 export const usesLive = true;
-const VERDICTS = { good: ["Good", "ok", "\u2713"], reversed: ["Reversed", "major", "\u2194"], crossed: ["Crossed", "major", "\u2715"], swapped: ["Swapped", "major", "\u21c4"], dead: ["Dead", "major", "\u2205"], weak: ["Weak", "minor", "\u25bd"], strong: ["Strong", "minor", "\u25b3"] };
+const VERDICTS = {
+  good: ["Good", "ok", "\u2713"],
+  reversed: ["Reversed", "major", "\u2194"],
+  crossed: ["Crossed", "major", "\u2715"],
+  swapped: ["Swapped", "major", "\u21c4"],
+  dead: ["Dead", "major", "\u2205"],
+  weak: ["Weak", "minor", "\u25bd"],
+  strong: ["Strong", "minor", "\u25b3"],
+};
 
 const verdict = (word) => badge(VERDICTS[word] || [word, word === "good" ? "ok" : "minor", ""]);
 
 export async function show({ root, params, onLeave, isCurrent }) {
   const { sections } = await get("/preflight");
   if (!sections.length) {
-    put(root, h("h1", {}, "Preflight"), empty("Nothing to check", "No section of this deployment has correctors and BPMs."));
+    put(
+      root,
+      h("h1", {}, "Preflight"),
+      empty("Nothing to check", "No section of this deployment has correctors and BPMs."),
+    );
     return;
   }
   if (!params.section) {
@@ -51,15 +63,47 @@ class PreflightView {
     this.conditions = new Conditions({ floor: detail.current_floor_ma });
     this.state = badge(runState("idle"), { class: "badge big", "data-testid": "preflight-state" });
     this.reason = h("p", {});
-    this.progress = h("progress", { class: "progress", "aria-label": "Correctors checked" });
+    this.progress = h("progress", { class: "progress", "aria-label": "Kicks made" });
     this.steps = h("p", { class: "small muted" });
-    this.running = card("Preflight in progress", h("div", { class: "stack tight" }, this.state, this.reason, this.progress, this.steps));
-    this.start = may("operator") ? button("Start a preflight\u2026", () => this.confirm(), { class: "button main", "data-testid": "start-preflight" }) : null;
-    put(root,
-      h("div", { class: "head" }, h("h1", {}, `Preflight ${detail.title}`), h("div", { class: "end" }, tabs("Sections", sections.map((one) => ({ href: `#/preflight/${one.section}`, text: titleOf(one.section), current: one.section === this.key, testid: `tab-${one.section}` }))), this.start)),
-      h("div", { class: "card strip" }, this.conditions.element), h("div", { class: "stack" }, this.running, this.result));
+    this.running = card(
+      "Preflight in progress",
+      h("div", { class: "stack tight" }, this.state, this.reason, this.progress, this.steps),
+    );
+    this.start = may("operator")
+      ? button("Start a preflight\u2026", () => this.confirm(), {
+          class: "button main",
+          "data-testid": "start-preflight",
+        })
+      : null;
+    put(
+      root,
+      h(
+        "div",
+        { class: "head" },
+        h("h1", {}, `Preflight ${detail.title}`),
+        h(
+          "div",
+          { class: "end" },
+          tabs(
+            "Sections",
+            sections.map((one) => ({
+              href: `#/preflight/${one.section}`,
+              text: titleOf(one.section),
+              current: one.section === this.key,
+              testid: `tab-${one.section}`,
+            })),
+          ),
+          this.start,
+        ),
+      ),
+      h("div", { class: "card strip" }, this.conditions.element),
+      h("div", { class: "stack" }, this.running, this.result),
+    );
     const draw = () => this.draw();
-    this.off = [store.on("overview", () => this.follow()), onStream("record", (event) => ["ended", "result"].includes(event.kind) && this.load())];
+    this.off = [
+      store.on("overview", () => this.follow()),
+      onStream("record", (event) => ["ended", "result"].includes(event.kind) && this.load()),
+    ];
     this.timer = setInterval(draw, 500);
     this.follow();
   }
@@ -83,9 +127,12 @@ class PreflightView {
     if (this.running.hidden) return;
     rebadge(this.state, runState(run.state));
     say(this.reason, sentence(run.hold?.reason || run.reason));
-    const all = this.detail.knobs.length;
-    Object.assign(this.progress, { max: run.max_steps || all, value: Math.min(run.step, run.max_steps || all) });
-    say(this.steps, `Run ${run.id} by ${run.principal}: ${many(run.step, "step")}${run.max_steps ? ` of ${run.max_steps}` : ""}. Every corrector is kicked a little and brought back.`);
+    if (run.max_steps) Object.assign(this.progress, { max: run.max_steps, value: Math.min(run.step, run.max_steps) });
+    else this.progress.removeAttribute("value");
+    say(
+      this.steps,
+      `Run ${run.id} by ${run.principal}: ${many(run.step, "step")}${run.max_steps ? ` of ${run.max_steps}` : ""}. Small kicks of all correctors, then everything is restored.`,
+    );
   }
 
   async load() {
@@ -95,43 +142,118 @@ class PreflightView {
     if (result && result.run === this.shown) return;
     this.shown = result?.run;
     this.clear();
-    put(this.result, result ? this.content(result) : empty("No preflight yet", "A preflight kicks every corrector a little, compares what the BPMs see with the model, and restores. It finds reversed, crossed, swapped, dead and weak devices before a tuning run relies on them."));
+    put(
+      this.result,
+      result
+        ? this.content(result)
+        : empty(
+            "No preflight yet",
+            "A preflight gives the correctors small kicks, compares what the BPMs see with the model, and restores. It finds reversed, crossed, swapped, dead and weak devices before a tuning run relies on them.",
+          ),
+    );
     await Promise.all(this.maps.map((map) => map.begin()));
   }
 
   content(result) {
-    const heads = ["Device", "Name", "Verdict", { text: "Confidence", num: true }, { text: "Expected, mm/A", num: true }, { text: "Measured, mm/A", num: true }, { text: "Gain", num: true }, "Note"];
+    const heads = [
+      "Device",
+      "Name",
+      "Verdict",
+      { text: "Confidence", num: true },
+      { text: "Expected, mm/A", num: true },
+      { text: "Measured, mm/A", num: true },
+      { text: "Gain", num: true },
+      "Note",
+    ];
     const sorted = [...result.table].sort((a, b) => (a.verdict === "good") - (b.verdict === "good"));
-    const rows = sorted.map((line) => [line.device === "bpm" ? "BPM" : line.device, h("strong", {}, line.name), verdict(line.verdict), `${Math.round(line.confidence * 100)} %`, num(line.expected_mm_per_a, 4), num(line.measured_mm_per_a, 4), num(line.gain, 2), line.note]);
+    const rows = sorted.map((line) => [
+      line.device === "bpm" ? "BPM" : line.device,
+      h("strong", {}, line.name),
+      verdict(line.verdict),
+      `${Math.round(line.confidence * 100)} %`,
+      num(line.expected_mm_per_a, 4),
+      num(line.measured_mm_per_a, 4),
+      num(line.gain, 2),
+      line.note,
+    ]);
     return [
-      banner(result.faults ? "major" : "active", result.faults ? `${many(result.faults, "fault")} found. ` : "No faults. ", sentence(result.summary), h("p", { class: "small muted" }, "Run ", h("a", { href: `#/history/${result.run}` }, String(result.run)), ", ", when(result.time), `, BPM noise ${amount(result.noise_mm, "mm", 3)}.`),
-        result.is_current ? null : h("p", { class: "fault" }, "The machine description has changed since: tuning runs do not rely on it. Make a new one.")),
+      banner(
+        result.faults ? "major" : "active",
+        result.faults ? `${many(result.faults, "fault")} found. ` : "No faults. ",
+        sentence(result.summary),
+        h(
+          "p",
+          { class: "small muted" },
+          "Run ",
+          h("a", { href: `#/history/${result.run}` }, String(result.run)),
+          ", ",
+          when(result.time),
+          `, BPM noise ${amount(result.noise_mm, "mm", 3)}.`,
+        ),
+        result.is_current
+          ? null
+          : h(
+              "p",
+              { class: "fault" },
+              "The machine description has changed since: tuning runs do not rely on it. Make a new one.",
+            ),
+      ),
       card("Findings", table("Findings of the preflight", heads, rows, { "data-testid": "findings" })),
       card("Response", this.heat(result)),
     ];
   }
 
   heat({ correctors, channels, expected_mm_per_a: expected, measured_mm_per_a: measured }) {
-    const difference = expected.map((row, i) => row.map((value, k) => (isNumber(value) && isNumber(measured[i][k]) ? measured[i][k] - value : null)));
+    const difference = expected.map((row, i) =>
+      row.map((value, k) => (isNumber(value) && isNumber(measured[i][k]) ? measured[i][k] - value : null)),
+    );
     const top = Math.max(...[...expected, ...measured, ...difference].flat().filter(isNumber).map(Math.abs), 1e-3);
     const made = (title, matrix) => new HeatMap(title, correctors, channels, matrix, top);
     this.maps = [made("Expected", expected), made("Measured", measured), made("Measured minus expected", difference)];
-    return [h("p", { class: "small muted" }, `Blue: negative, orange: positive; full colour is ${num(top, 3)} mm/A in all three.`), h("div", { class: "maps" }, this.maps.map((map) => map.element))];
+    return [
+      h(
+        "p",
+        { class: "small muted" },
+        `Blue: negative, orange: positive; full colour is ${num(top, 3)} mm/A in all three.`,
+      ),
+      h(
+        "div",
+        { class: "maps" },
+        this.maps.map((map) => map.element),
+      ),
+    ];
   }
 
   async confirm() {
     const wait = check("Ask for it anyway: it begins as soon as a control process runs.");
     const knobs = this.detail.knobs;
-    const rows = knobs.map((knob) => [h("code", {}, knob.setpoint_pv), `${num(knob.lo, 1)} to ${num(knob.hi, 1)}`, num(knob.step, 2)]);
+    const rows = knobs.map((knob) => [
+      h("code", {}, knob.setpoint_pv),
+      `${num(knob.lo, 1)} to ${num(knob.hi, 1)}`,
+      num(knob.step, 2),
+    ]);
     const body = [
       store.get("control").is_alive ? null : banner("major", "No control process is running.", " ", wait.element),
-      h("p", {}, `Each of the ${knobs.length} correctors is kicked a little, one after the other, the BPMs are read, and it is brought back. Abort restores at any time.`),
-      table("Setpoints that will be written", ["Setpoint PV", { text: "Limits, A", num: true }, { text: "Largest step, A", num: true }], rows),
+      h(
+        "p",
+        {},
+        `All ${knobs.length} correctors get small kicks together, in patterns that tell them apart; the BPMs are read after each, and at the end everything is restored. Abort restores at any time.`,
+      ),
+      table(
+        "Setpoints that will be written",
+        ["Setpoint PV", { text: "Limits, A", num: true }, { text: "Largest step, A", num: true }],
+        rows,
+      ),
     ];
     await ask({
-      title: `Start a preflight of ${this.detail.title}?`, body, confirm: "Start", testid: "confirm-preflight",
+      title: `Start a preflight of ${this.detail.title}?`,
+      body,
+      confirm: "Start",
+      testid: "confirm-preflight",
       act: async () => {
-        const made = await request(`/preflight/${part(this.key)}`, { if_control_down: wait.box.checked ? "wait" : "refuse" });
+        const made = await request(`/preflight/${part(this.key)}`, {
+          if_control_down: wait.box.checked ? "wait" : "refuse",
+        });
         notice(`Request ${made.id}: ${made.message}`);
       },
     });

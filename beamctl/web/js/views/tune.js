@@ -10,8 +10,8 @@ import { wantLive } from "../stream.js";
 import { banner, card, tabs } from "../ui/parts.js";
 import { badge, rebadge, runState } from "../words.js";
 import { schedule, unschedule } from "../frame.js";
-import { requestList } from "./machine.js";
 import { Conditions } from "./shared/conditions.js";
+import { requestList } from "./shared/requests.js";
 import { AdvicePanel } from "./tune/advice.js";
 import { DecidePanel } from "./tune/decide.js";
 import { LivePanel } from "./tune/live.js";
@@ -24,7 +24,10 @@ export const usesLive = true;
 export async function show({ root, params, onLeave }) {
   const sections = store.get("overview").sections;
   if (!params.section) {
-    const first = sections.find((section) => section.is_owned) || sections.find((section) => section.kind === "orbit") || sections[0];
+    const first =
+      sections.find((section) => section.is_owned) ||
+      sections.find((section) => section.kind === "orbit") ||
+      sections[0];
     go(`/tune/${first.key}`, { replace: true });
     return;
   }
@@ -45,7 +48,10 @@ class TuneView {
     this.conditions = new Conditions({ floor: detail.current_floor_ma });
     this.live = new LivePanel(detail);
     this.advice = new AdvicePanel(detail, (shown) => this.showAdvice(shown));
-    this.start = new StartPanel(detail, tasks, { advise: (asked) => this.advice.ask(asked), choose: (task, target) => this.live.aim(task, target) });
+    this.start = new StartPanel(detail, tasks, {
+      advise: (asked) => this.advice.ask(asked),
+      choose: (task, target) => this.live.aim(task, target),
+    });
     this.watch = new WatchPanel(detail);
     this.steps = new StepsPanel(detail);
     this.decide = new DecidePanel();
@@ -54,14 +60,19 @@ class TuneView {
     this.waitingCard = card("Waiting requests", this.waiting);
     this.states = {};
     this.side = h("div", { class: "column" }, this.start.element, this.waitingCard, this.watch.element);
-    put(root,
+    put(
+      root,
       h("div", { class: "head" }, h("h1", {}, `Tune ${detail.title}`), h("div", { class: "end" }, this.tabs())),
       h("div", { class: "card strip" }, this.conditions.element),
       this.warnings,
-      h("div", { class: "columns tune" },
+      h(
+        "div",
+        { class: "columns tune" },
         h("div", { class: "column" }, this.decide.element, this.live.element, this.advice.element),
-        h("div", { class: "column side" }, this.side, this.live.correctors)),
-      h("div", { class: "below" }, this.steps.element));
+        h("div", { class: "column side" }, this.side, this.live.correctors),
+      ),
+      h("div", { class: "below" }, this.steps.element),
+    );
     this.draw = () => this.paint();
     this.off = [
       store.on("live", (section) => section === this.key && this.hear()),
@@ -75,10 +86,16 @@ class TuneView {
   }
 
   tabs() {
-    return tabs("Sections", store.get("overview").sections.map((section) => ({
-      href: `#/tune/${section.key}`, text: section.title, current: section.key === this.key, testid: `tab-${section.key}`,
-      extra: this.states[section.key] = badge(runState(section.state), { hidden: !section.is_owned }),
-    })));
+    return tabs(
+      "Sections",
+      store.get("overview").sections.map((section) => ({
+        href: `#/tune/${section.key}`,
+        text: section.title,
+        current: section.key === this.key,
+        testid: `tab-${section.key}`,
+        extra: (this.states[section.key] = badge(runState(section.state), { hidden: !section.is_owned })),
+      })),
+    );
   }
 
   async begin() {
@@ -141,15 +158,30 @@ class TuneView {
   drawWarnings(now = reading(this.key)) {
     const control = store.get("control");
     const items = [];
-    if (store.get("connection") === "lost") items.push(["major", "The stream from the service is lost.", "What is grey is the last that was known. It comes back by itself; a run goes on without it."]);
-    if (control && !control.is_alive) items.push(["major", sentence(control.message), "Nothing is written meanwhile. Records, agents and accounts can be looked at as ever."]);
+    if (store.get("connection") === "lost")
+      items.push([
+        "major",
+        "The stream from the service is lost.",
+        "What is grey is the last that was known. It comes back by itself; a run goes on without it.",
+      ]);
+    if (control && !control.is_alive)
+      items.push([
+        "major",
+        sentence(control.message),
+        "Nothing is written meanwhile. Records, agents and accounts can be looked at as ever.",
+      ]);
     else if (!now) items.push(["invalid", "No readings.", "The control process has not published this section yet."]);
-    else if (now.isStale && store.get("connection") !== "lost") items.push(["invalid", "Old readings.", "The grey values are the last ones known."]);
-    if (now && !now.isStale && now.live.unfit.length) items.push(["minor", "Nothing may be written now:", now.live.unfit.join(" ")]);
+    else if (now.isStale && store.get("connection") !== "lost")
+      items.push(["invalid", "Old readings.", "The grey values are the last ones known."]);
+    if (now && !now.isStale && now.live.unfit.length)
+      items.push(["minor", "Nothing may be written now:", now.live.unfit.join(" ")]);
     const key = JSON.stringify(items);
     if (mark(this.warnings, "data-count", items.length).dataset.key === key) return;
     this.warnings.dataset.key = key;
-    put(this.warnings, items.map(([tone, title, text]) => banner(tone, title, " ", text)));
+    put(
+      this.warnings,
+      items.map(([tone, title, text]) => banner(tone, title, " ", text)),
+    );
   }
 
   drawWaiting() {
@@ -166,4 +198,3 @@ class TuneView {
     for (const part of [this.live, this.watch]) part.dispose();
   }
 }
-

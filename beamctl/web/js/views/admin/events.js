@@ -11,17 +11,37 @@ const PAGE = 100;
 
 export async function show({ root, onLeave }) {
   const body = h("div", { class: "stack", "data-testid": "event-log" });
-  put(root, h("p", { class: "muted" }, "Every event is chained to the one before by a hash: nothing can be changed or taken out without being noticed."), body);
+  put(
+    root,
+    h(
+      "p",
+      { class: "muted" },
+      "Every event is chained to the one before by a hash: nothing can be changed or taken out without being noticed.",
+    ),
+    body,
+  );
   let isLatest = true;
   const load = async (after) => {
     const page = await get("/events/log", { after, limit: PAGE });
     const events = [...page.events].reverse();
     const first = page.events[0]?.seq ?? 0;
-    put(body, events.length ? table("Events, the latest first", ["Number", "When", "What", "Run", "Who", "Contents"], events.map(row)) : empty("No events", "Nothing has happened yet."),
-      h("div", { class: "row" }, isLatest ? null : button("Latest", () => latest()), first > 1 ? button("Older", () => {
-        isLatest = false;
-        return load(Math.max(0, first - 1 - PAGE));
-      }) : null));
+    put(
+      body,
+      events.length
+        ? table("Events, the latest first", ["Number", "When", "What", "Run", "Who", "Contents"], events.map(row))
+        : empty("No events", "Nothing has happened yet."),
+      h(
+        "div",
+        { class: "row" },
+        isLatest ? null : button("Latest", () => latest()),
+        first > 1
+          ? button("Older", () => {
+              isLatest = false;
+              return load(Math.max(0, first - 1 - PAGE));
+            })
+          : null,
+      ),
+    );
   };
   const latest = async () => {
     isLatest = true;
@@ -36,6 +56,21 @@ export async function show({ root, onLeave }) {
 
 function row(event) {
   const text = event.payload === null ? "for admins only" : JSON.stringify(event.payload);
-  const contents = text.length <= 90 ? h("code", {}, text) : h("details", {}, h("summary", { class: "small" }, h("code", {}, `${text.slice(0, 80)}\u2026`)), h("div", { class: "payload", tabindex: "0" }, JSON.stringify(event.payload, null, 1)));
-  return [String(event.seq), when(event.time), event.kind, event.run ? h("a", { href: `#/history/${event.run}` }, String(event.run)) : "", event.principal, contents];
+  const contents =
+    text.length <= 90
+      ? h("code", {}, text)
+      : h(
+          "details",
+          {},
+          h("summary", { class: "small" }, h("code", {}, `${text.slice(0, 80)}\u2026`)),
+          h("div", { class: "payload", tabindex: "0" }, JSON.stringify(event.payload, null, 1)),
+        );
+  return [
+    String(event.seq),
+    when(event.time),
+    event.kind,
+    event.run ? h("a", { href: `#/history/${event.run}` }, String(event.run)) : "",
+    event.principal,
+    contents,
+  ];
 }

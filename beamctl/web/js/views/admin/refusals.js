@@ -10,8 +10,22 @@ export async function show({ root }) {
   put(root, body);
   const load = async (before) => {
     const page = await get("/audit/refusals", { before, limit: 50 });
-    put(body, page.refusals.length ? table("Refusals, the latest first", ["When", "Who", "Asked for", "Why not"], page.refusals.map((one) => [when(one.time), one.principal, one.action, one.reason])) : empty("No refusals", before ? "This is the end." : "Nobody was refused anything so far."),
-      h("div", { class: "row" }, before ? button("Latest", () => load()) : null, page.next ? button("Older", () => load(page.next)) : null));
+    put(
+      body,
+      page.refusals.length
+        ? table(
+            "Refusals, the latest first",
+            ["When", "Who", "Asked for", "Why not"],
+            page.refusals.map((one) => [when(one.time), one.principal, one.action, one.reason]),
+          )
+        : empty("No refusals", before ? "This is the end." : "Nobody was refused anything so far."),
+      h(
+        "div",
+        { class: "row" },
+        before ? button("Latest", () => load()) : null,
+        page.next ? button("Older", () => load(page.next)) : null,
+      ),
+    );
   };
   await load();
 }

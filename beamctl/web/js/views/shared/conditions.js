@@ -4,7 +4,14 @@ import { h, mark, say } from "../../dom.js";
 import { amount, span } from "../../format.js";
 import { badge, flag, rebadge, severity } from "../../words.js";
 
-const ITEMS = [["permit", "Permit"], ["enable", "Enable"], ["beam", "Beam"], ["heartbeat", "Heartbeat"], ["identity", "Machine"], ["age", "Data"]];
+const ITEMS = [
+  ["permit", "Permit"],
+  ["enable", "Enable"],
+  ["beam", "Beam"],
+  ["heartbeat", "Heartbeat"],
+  ["identity", "Machine"],
+  ["age", "Data"],
+];
 const HEARTBEAT_OLD_S = 2;
 
 export class Conditions {
@@ -41,9 +48,17 @@ export class Conditions {
     this.set("permit", "", flag(live.permit, "BEAM", "NO PERMIT"));
     this.set("enable", "", flag(live.enable, "ENABLED", "NOT ENABLED"));
     const tooLow = this.floor !== null && live.current_ma !== null && live.current_ma < this.floor;
-    this.set("beam", amount(live.current_ma, "mA", 2), live.current_severity ? severity(live.current_severity) : tooLow ? ["LOW", "major", "\u25bc"] : null);
+    this.set(
+      "beam",
+      amount(live.current_ma, "mA", 2),
+      live.current_severity ? severity(live.current_severity) : tooLow ? ["LOW", "major", "\u25bc"] : null,
+    );
     const beat = live.heartbeat_age_s;
-    this.set("heartbeat", beat === null ? "" : span(beat + (isStale ? age : 0)), beat === null ? ["SILENT", "off", "\u2205"] : beat > HEARTBEAT_OLD_S ? ["STOPPED", "major", "\u2715"] : null);
+    this.set(
+      "heartbeat",
+      beat === null ? "" : span(beat + (isStale ? age : 0)),
+      beat === null ? ["SILENT", "off", "\u2205"] : beat > HEARTBEAT_OLD_S ? ["STOPPED", "major", "\u2715"] : null,
+    );
     this.set("identity", live.identity || "silent", live.is_simulated ? ["SIMULATED", "active", "~"] : null);
     this.set("age", isStale ? "" : "fresh", isStale ? [`${span(age)} OLD`, "off", "\u2205"] : null);
   }

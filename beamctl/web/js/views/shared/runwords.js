@@ -2,11 +2,17 @@
 
 import { figureText } from "../../format.js";
 
-export const KINDS = { tune: "Tune", preflight: "Preflight", snapshot: "Restore a setting", advice: "Advice, nothing written" };
+export const KINDS = {
+  tune: "Tune",
+  preflight: "Preflight",
+  snapshot: "Restore a setting",
+  advice: "Advice, nothing written",
+};
 
 /** The first figure of those given. */
 export function firstFigure(figures) {
-  for (const name of ["rms_mm", "transmission", ...Object.keys(figures)]) if (name in figures) return figureText(name, figures[name]);
+  for (const name of ["rms_mm", "transmission", ...Object.keys(figures)])
+    if (name in figures) return figureText(name, figures[name]);
   return "\u2013";
 }
 

@@ -20,17 +20,48 @@ export class LivePanel {
     const lead = figure(this.name);
     this.lead = figureBox(`${lead.label} now`, { lead: true, testid: "figure-now" });
     this.goal = figureBox("Target", { testid: "figure-target" });
-    this.others = this.isOrbit ? [] : OTHER.map((name) => [name, figureBox(figure(name).label, { testid: `figure-${name}` })]);
+    this.others = this.isOrbit
+      ? []
+      : OTHER.map((name) => [name, figureBox(figure(name).label, { testid: `figure-${name}` })]);
     this.orbit = this.isOrbit ? new OrbitChart(detail.channels) : null;
-    this.trend = new TrendChart(this.isOrbit ? [this.name] : [this.name, ...OTHER], { height: this.isOrbit ? "6.2rem" : "20rem" });
+    this.trend = new TrendChart(this.isOrbit ? [this.name] : [this.name, ...OTHER], {
+      height: this.isOrbit ? "6.2rem" : "20rem",
+    });
     this.knobs = new KnobBars(detail.knobs);
-    this.figures = h("div", { class: "figures" }, this.lead.element, this.goal.element, this.others.map(([, box]) => box.element));
-    this.element = card(this.isOrbit ? "Orbit" : "Beam", h("div", { class: this.isOrbit ? "ahead" : "stack" }, this.figures, this.trend.element), this.orbit?.element);
-    this.correctors = card(this.isOrbit ? "Correctors" : "Knobs", this.knobs.element, h("ul", { class: "legend" },
-        h("li", {}, h("span", { class: "swatch fill", style: { color: "var(--accent)" }, "aria-hidden": "true" }), "setpoint"),
-        h("li", {}, h("span", { class: "swatch fill", style: { color: "var(--ok)" }, "aria-hidden": "true" }), "readback"),
+    this.figures = h(
+      "div",
+      { class: "figures" },
+      this.lead.element,
+      this.goal.element,
+      this.others.map(([, box]) => box.element),
+    );
+    this.element = card(
+      this.isOrbit ? "Orbit" : "Beam",
+      h("div", { class: this.isOrbit ? "ahead" : "stack" }, this.figures, this.trend.element),
+      this.orbit?.element,
+    );
+    this.correctors = card(
+      this.isOrbit ? "Correctors" : "Knobs",
+      this.knobs.element,
+      h(
+        "ul",
+        { class: "legend" },
+        h(
+          "li",
+          {},
+          h("span", { class: "swatch fill", style: { color: "var(--accent)" }, "aria-hidden": "true" }),
+          "setpoint",
+        ),
+        h(
+          "li",
+          {},
+          h("span", { class: "swatch fill", style: { color: "var(--ok)" }, "aria-hidden": "true" }),
+          "readback",
+        ),
         h("li", {}, h("span", { class: "mark found", "aria-hidden": "true" }), "as found"),
-        h("li", {}, h("span", { class: "mark next", "aria-hidden": "true" }), "proposed")));
+        h("li", {}, h("span", { class: "mark next", "aria-hidden": "true" }), "proposed"),
+      ),
+    );
   }
 
   async begin() {
@@ -60,17 +91,28 @@ export class LivePanel {
     this.knobs.stale(isStale);
     const first = watch?.steps[0];
     const next = watch?.run.proposal?.setpoint_a;
-    this.knobs.update({ live, found: this.spread(watch, first?.setpoint_a), next: next ? this.spread(watch, next) : this.advice[0]?.setpoints || null });
+    this.knobs.update({
+      live,
+      found: this.spread(watch, first?.setpoint_a),
+      next: next ? this.spread(watch, next) : this.advice[0]?.setpoints || null,
+    });
     if (this.orbit) {
       this.orbit.stale(isStale);
-      this.orbit.update({ now: live ? { values: live.median, noise: live.noise, valid: live.valid } : null, target: this.target, overlays: [...this.ofRun(watch, first), ...this.advice] });
+      this.orbit.update({
+        now: live ? { values: live.median, noise: live.noise, valid: live.valid } : null,
+        target: this.target,
+        overlays: [...this.ofRun(watch, first), ...this.advice],
+      });
     }
   }
 
   ofRun(watch, first) {
     if (!first) return [];
     const best = watch.best;
-    return [{ name: "as found", values: first.values, tone: "found" }, ...(best && best !== first ? [{ name: `best, step ${best.step}`, values: best.values, tone: "best" }] : [])];
+    return [
+      { name: "as found", values: first.values, tone: "found" },
+      ...(best && best !== first ? [{ name: `best, step ${best.step}`, values: best.values, tone: "best" }] : []),
+    ];
   }
 
   /** A run may move fewer knobs than the section has. */

@@ -1,6 +1,6 @@
 /** Asking for a run. */
 
-import { h, mark, put } from "../../dom.js";
+import { h, mark, put, say } from "../../dom.js";
 import { isNumber } from "../../format.js";
 import { may, store } from "../../store.js";
 import { button, card, check, field, input, select } from "../../ui/parts.js";
@@ -14,12 +14,28 @@ export class StartPanel {
     this.detail = detail;
     this.tasks = tasks;
     this.calls = calls;
-    this.task = select(tasks.map((one) => [one.name, one.title]), { "data-testid": "task", on: { change: () => this.fill() } });
+    this.task = select(
+      tasks.map((one) => [one.name, one.title]),
+      { "data-testid": "task", on: { change: () => this.fill() } },
+    );
     this.algorithm = select([], { "data-testid": "algorithm", on: { change: () => this.enable() } });
     this.agent = select([], { "data-testid": "agent" });
-    this.target = input({ type: "number", step: "any", min: "0", "data-testid": "target", on: { input: () => this.aim() } });
+    this.target = input({
+      type: "number",
+      step: "any",
+      min: "0",
+      "data-testid": "target",
+      on: { input: () => this.aim() },
+    });
     this.steps = input({ type: "number", step: "1", min: "1", max: "1000", "data-testid": "max-steps" });
-    this.percent = input({ type: "number", step: "any", min: "0.1", max: "100", placeholder: "own limit", "data-testid": "step-percent" });
+    this.percent = input({
+      type: "number",
+      step: "any",
+      min: "0.1",
+      max: "100",
+      placeholder: "own limit",
+      "data-testid": "step-percent",
+    });
     this.review = check("Review at the end: accept or abort", { "data-testid": "review", checked: true });
     this.approval = check("Approve every step", { "data-testid": "approval" });
     this.dry = check("Dry run: propose one step, write nothing", { "data-testid": "dry-run" });
@@ -29,18 +45,41 @@ export class StartPanel {
     this.go = button("Start\u2026", () => this.confirm(), { class: "button main", "data-testid": "start" });
     this.why = h("p", { class: "small muted", "data-testid": "start-why" });
     this.advice = button("Ask for advice", () => this.advise(), { "data-testid": "ask-advice" });
-    this.element = may("operator") ? card("Start a run", this.form()) : card("Advice", h("div", { class: "stack" }, field("Task", this.task), h("p", { class: "muted" }, "You are looking only. Advice writes nothing."), this.advice, this.fault));
+    this.element = may("operator")
+      ? card("Start a run", this.form())
+      : card(
+          "Advice",
+          h(
+            "div",
+            { class: "stack" },
+            field("Task", this.task),
+            h("p", { class: "muted" }, "You are looking only. Advice writes nothing."),
+            this.advice,
+            this.fault,
+          ),
+        );
     this.fill();
   }
 
   form() {
-    return h("form", { class: "stack tight", on: { submit: (event) => event.preventDefault() } },
+    return h(
+      "form",
+      { class: "stack tight", on: { submit: (event) => event.preventDefault() } },
       field("Task", this.task),
       h("div", { class: "fields two" }, field("Algorithm", this.algorithm), field("Agent", this.agent)),
-      h("div", { class: "fields three" }, this.targetField, field("Steps, most", this.steps), field("Step, % of range", this.percent)),
+      h(
+        "div",
+        { class: "fields three" },
+        this.targetField,
+        field("Steps, most", this.steps),
+        field("Step, % of range", this.percent),
+      ),
       h("div", { class: "checks" }, this.review.element, this.approval.element, this.dry.element),
-      field("Note for the record", this.note), this.fault,
-      h("div", { class: "row" }, this.go, this.advice), this.why);
+      field("Note for the record", this.note),
+      this.fault,
+      h("div", { class: "row" }, this.go, this.advice),
+      this.why,
+    );
   }
 
   get chosen() {
@@ -57,7 +96,10 @@ export class StartPanel {
   /** Defaults of the task. */
   fill() {
     const task = this.chosen;
-    put(this.algorithm, task.algorithms.map((name, i) => h("option", { value: name }, i ? name : `${name} (default)`)));
+    put(
+      this.algorithm,
+      task.algorithms.map((name, i) => h("option", { value: name }, i ? name : `${name} (default)`)),
+    );
     this.fillAgents();
     this.target.value = String(task.target);
     put(this.targetField.querySelector("label"), task.target_unit === "mm" ? "Target, mm RMS" : "Target T");
@@ -68,7 +110,12 @@ export class StartPanel {
 
   fillAgents() {
     const agents = this.chosen.agents;
-    put(this.agent, agents.length ? agents.map((name, i) => h("option", { value: i ? name : "" }, i ? name : `${name} (default)`)) : h("option", { value: "" }, "none enabled"));
+    put(
+      this.agent,
+      agents.length
+        ? agents.map((name, i) => h("option", { value: i ? name : "" }, i ? name : `${name} (default)`))
+        : h("option", { value: "" }, "none enabled"),
+    );
   }
 
   enable() {
@@ -82,7 +129,14 @@ export class StartPanel {
 
   /** What is asked for, without what is the default. */
   asked() {
-    const body = { task: this.chosen.name, algorithm: this.algorithm.value, review: this.review.box.checked, approval: this.approval.box.checked, dry_run: this.dry.box.checked, note: this.note.value };
+    const body = {
+      task: this.chosen.name,
+      algorithm: this.algorithm.value,
+      review: this.review.box.checked,
+      approval: this.approval.box.checked,
+      dry_run: this.dry.box.checked,
+      note: this.note.value,
+    };
     if (!this.agent.disabled && this.agent.value) body.agent = this.agent.value;
     if (number(this.target) !== null) body.target = number(this.target);
     if (number(this.steps) !== null) body.max_steps = number(this.steps);
@@ -92,7 +146,11 @@ export class StartPanel {
 
   check() {
     const wrong = [];
-    for (const [element, name] of [[this.target, "target"], [this.steps, "steps"], [this.percent, "step"]]) {
+    for (const [element, name] of [
+      [this.target, "target"],
+      [this.steps, "steps"],
+      [this.percent, "step"],
+    ]) {
       const isWrong = !element.checkValidity();
       mark(element, "aria-invalid", isWrong ? "true" : null);
       if (isWrong) wrong.push(`${name}: ${element.validationMessage}`);
@@ -117,6 +175,9 @@ export class StartPanel {
     const control = store.get("control");
     const isOld = !now || now.isStale;
     this.advice.disabled = isOld;
-    put(this.why, isOld ? "Advice needs a fresh reading. " : "", control?.is_alive ? "" : "There is no control process: a run would wait for one.");
+    say(
+      this.why,
+      `${isOld ? "Advice needs a fresh reading. " : ""}${control?.is_alive ? "" : "There is no control process: a run would wait for one."}`,
+    );
   }
 }

@@ -9,11 +9,18 @@ const MOST = 60;
 /** Steps as rows, the latest first: number, figure, changes from the setting before. */
 export function stepRows(steps, name) {
   const { digits } = figure(name);
-  return steps.map((step, i) => {
-    const before = steps[i - 1]?.setpoint_a;
-    const changes = step.setpoint_a.map((value, k) => (before ? changeCell(value - before[k]) : num(value, 2)));
-    return [step.is_again ? `${step.step} again` : step.step === 0 && i === 0 ? "found" : String(step.step), num(step.figures[name], digits), ...changes, step.note];
-  }).reverse();
+  return steps
+    .map((step, i) => {
+      const before = steps[i - 1]?.setpoint_a;
+      const changes = step.setpoint_a.map((value, k) => (before ? changeCell(value - before[k]) : num(value, 2)));
+      return [
+        step.is_again ? `${step.step} again` : step.step === 0 && i === 0 ? "found" : String(step.step),
+        num(step.figures[name], digits),
+        ...changes,
+        step.note,
+      ];
+    })
+    .reverse();
 }
 
 function changeCell(change) {
@@ -25,8 +32,18 @@ function changeCell(change) {
 export function stepTable(steps, knobs, name) {
   const { label, unit } = figure(name);
   const names = steps[0].setpoint_a.map((_, k) => knobs[k] ?? `${k + 1}`);
-  const heads = ["Step", { text: unit ? `${label}, ${unit}` : label, num: true }, ...names.map((knob) => ({ text: knob, num: true })), "Note"];
-  return table("Every step with the change of every setpoint in A; the first row as found shows the setpoints themselves", heads, stepRows(steps, name).slice(0, MOST), { "data-testid": "steps" });
+  const heads = [
+    "Step",
+    { text: unit ? `${label}, ${unit}` : label, num: true },
+    ...names.map((knob) => ({ text: knob, num: true })),
+    "Note",
+  ];
+  return table(
+    "Every step with the change of every setpoint in A; the first row as found shows the setpoints themselves",
+    heads,
+    stepRows(steps, name).slice(0, MOST),
+    { "data-testid": "steps" },
+  );
 }
 
 export class StepsPanel {

@@ -3,7 +3,7 @@
 import { CourseChart } from "../../charts/course.js";
 import { command } from "../../commands.js";
 import { h, mark, put, say } from "../../dom.js";
-import { figure, figureText, isNumber, leading, num, sentence, signed, span } from "../../format.js";
+import { ending, figure, figureText, isNumber, leading, num, sentence, signed, span } from "../../format.js";
 import { may } from "../../store.js";
 import { button, card, table } from "../../ui/parts.js";
 import { badge, figureBox, rebadge, runState, STUCK } from "../../words.js";
@@ -25,9 +25,23 @@ export class WatchPanel {
     this.proposal = h("div", { "data-testid": "proposal" });
     this.chart = new CourseChart(this.name, { height: "11rem" });
     this.link = h("a", { "data-testid": "run-link" }, "Whole record");
-    this.element = card("Run",
-      h("div", { class: "stack tight" }, h("div", { class: "row" }, this.state, this.title), this.reason, this.hint, this.countdown, this.progress, this.steps,
-        h("div", { class: "figures" }, this.found.element, this.now.element, this.best.element), this.proposal, this.chart.element, h("p", {}, this.link)));
+    this.element = card(
+      "Run",
+      h(
+        "div",
+        { class: "stack tight" },
+        h("div", { class: "row" }, this.state, this.title),
+        this.reason,
+        this.hint,
+        this.countdown,
+        this.progress,
+        this.steps,
+        h("div", { class: "figures" }, this.found.element, this.now.element, this.best.element),
+        this.proposal,
+        this.chart.element,
+        h("p", {}, this.link),
+      ),
+    );
     this.element.hidden = true;
   }
 
@@ -43,19 +57,28 @@ export class WatchPanel {
     say(this.element.querySelector("h2"), run.is_over ? "Last run" : "Run");
     rebadge(this.state, runState(run.state));
     say(this.title, `Run ${run.id}: ${run.algorithm}, by ${run.principal}`);
-    say(this.reason, sentence(run.is_over ? [run.outcome, run.reason].filter(Boolean).join(": ") : run.hold?.reason || run.reason));
+    say(this.reason, run.is_over ? ending(run) : sentence(run.hold?.reason || run.reason));
     say(this.hint, STUCK.includes(run.state) ? "" : run.hint);
     const left = watch.restoresIn;
     this.countdown.hidden = left === null;
     if (left !== null) say(this.countdown, `Everything is restored by itself in ${span(left)}`);
     this.progress.hidden = run.is_over || !run.max_steps;
     if (run.max_steps) Object.assign(this.progress, { max: run.max_steps, value: Math.min(run.step, run.max_steps) });
-    say(this.steps, run.max_steps ? `Step ${run.step} of ${run.max_steps}${run.is_over ? "" : `. Goal: ${run.goal}`}` : `Step ${run.step}`);
+    say(
+      this.steps,
+      run.max_steps
+        ? `Step ${run.step} of ${run.max_steps}${run.is_over ? "" : `. Goal: ${run.goal}`}`
+        : `Step ${run.step}`,
+    );
     this.drawFigures(run, steps, watch.best);
     this.drawProposal(watch);
     this.link.href = `#/history/${run.id}`;
     this.chart.element.hidden = steps.length < 2;
-    this.chart.update({ courses: [{ name: `Run ${run.id}`, values: steps.map((step) => step.figures[this.name] ?? null) }], target: run.target, max: run.is_over ? 0 : Math.min(run.max_steps || 0, Math.max(10, steps.length + 3)) });
+    this.chart.update({
+      courses: [{ name: `Run ${run.id}`, values: steps.map((step) => step.figures[this.name] ?? null) }],
+      target: run.target,
+      max: run.is_over ? 0 : Math.min(run.max_steps || 0, Math.max(10, steps.length + 3)),
+    });
   }
 
   drawFigures(run, steps, best) {
@@ -75,19 +98,50 @@ export class WatchPanel {
       put(this.proposal);
       return;
     }
-    const rows = watch.run.knobs.map((name, i) => [name, num(proposal.setpoint_a[i], 2), signed(proposal.change_a[i], 2)]);
-    const expected = Object.entries(proposal.predicted).map(([name, value]) => `${figure(name).label} ${figureText(name, value)}`).join(", ");
-    put(this.proposal, h("div", { class: "stack tight proposal" },
-      h("h3", {}, `Step ${proposal.step} waits for approval`),
-      h("p", {}, expected ? `Expected: ${expected}.` : "The model cannot tell what it leads to."),
-      may("operator") ? this.approvals(watch, proposal) : null,
-      table("Proposed setpoints", ["Knob", { text: "Setpoint, A", num: true }, { text: "Change, A", num: true }], rows)));
+    const rows = watch.run.knobs.map((name, i) => [
+      name,
+      num(proposal.setpoint_a[i], 2),
+      signed(proposal.change_a[i], 2),
+    ]);
+    const expected = Object.entries(proposal.predicted)
+      .map(([name, value]) => `${figure(name).label} ${figureText(name, value)}`)
+      .join(", ");
+    put(
+      this.proposal,
+      h(
+        "div",
+        { class: "stack tight proposal" },
+        h("h3", {}, `Step ${proposal.step} waits for approval`),
+        h("p", {}, expected ? `Expected: ${expected}.` : "The model cannot tell what it leads to."),
+        may("operator") ? this.approvals(watch, proposal) : null,
+        table(
+          "Proposed setpoints",
+          ["Knob", { text: "Setpoint, A", num: true }, { text: "Change, A", num: true }],
+          rows,
+        ),
+      ),
+    );
   }
 
   approvals(watch, proposal) {
     const { sent } = watch;
-    const all = watch.run.allowed.includes("resume") ? button(sent.resume ? `Go on without asking: ${sent.resume}` : "Go on without asking", () => command(watch, "resume"), { "data-testid": "command-approve-all" }) : null;
-    return h("div", { class: "row" }, button(sent.approve ? `Approve: ${sent.approve}` : `Approve step ${proposal.step}`, () => command(watch, "approve"), { class: "button main", "data-testid": "command-approve" }), all);
+    const all = watch.run.allowed.includes("resume")
+      ? button(
+          sent.resume ? `Go on without asking: ${sent.resume}` : "Go on without asking",
+          () => command(watch, "resume"),
+          { "data-testid": "command-approve-all" },
+        )
+      : null;
+    return h(
+      "div",
+      { class: "row" },
+      button(
+        sent.approve ? `Approve: ${sent.approve}` : `Approve step ${proposal.step}`,
+        () => command(watch, "approve"),
+        { class: "button main", "data-testid": "command-approve" },
+      ),
+      all,
+    );
   }
 
   dispose() {
