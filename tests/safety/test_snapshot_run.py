@@ -3,16 +3,12 @@
 The judge is the machine's log of puts.
 """
 
-import itertools
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from beamctl.engine.layout import SectionLayout
-from beamctl.engine.simulated.engine import SimulatedEngine
-from beamctl.engine.simulated.factory import make_plant
 from beamctl.errors import (
     IncompatibleAgentError,
     SetpointLimitError,
@@ -26,81 +22,20 @@ from beamctl.run.visits import stored_visits
 from beamctl.settings import Settings
 from beamctl.store.open import open_store
 from beamctl.store.states import RunState, Verb
-from beamctl.wiring.control import ControlWorkshop, check_enabled, new_request
+from beamctl.wiring.control import check_enabled
 from beamctl.wiring.courses import course_of
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.kit import Choice
 from beamctl.wiring.orbit import OrbitKit
+from tests.simulated_site import SimulatedSite
 
 TASK, INJECTOR = "cm1-orbit", "rfq-transmission"
-KEYS = itertools.count()
-
-
-class Site:
-    """A store, and simulated machines that runs move."""
-
-    def __init__(self, store, deployment: Deployment) -> None:
-        self.store = store
-        self.deployment = deployment
-        self.plant = make_plant(deployment.machines, None, ["err5"], 3)
-        self.puts: list[tuple[str, float, float]] = []
-        self._sound_put = self.plant.put
-        self.plant.put = self._logged_put
-        self.on_put = lambda: None
-        self.on_event = lambda event, orders: None
-
-    def _logged_put(self, pv, value):
-        self.puts.append((pv, value, float(self.plant.setpoint(pv))))
-        held = self._sound_put(pv, value)
-        self.on_put()
-        return held
-
-    def move(self, task, change_a) -> None:
-        """Somebody moves every knob."""
-        for knob, change in zip(self.layout(task).knobs, np.broadcast_to(change_a, len(self.at(task))), strict=True):
-            self._sound_put(knob.setpoint, float(self.plant.setpoint(knob.setpoint)) + float(change))
-        self.plant.advance(30.0)
-
-    def layout(self, task) -> SectionLayout:
-        return self.deployment.kit(task).layout()
-
-    def at(self, task=TASK) -> np.ndarray:
-        """Where the knobs are, A."""
-        return np.array([float(self.plant.setpoint(k.setpoint)) for k in self.layout(task).knobs])
-
-    def ask(self, task=TASK, *, approval=False, review=False, **choice):
-        key = f"key-{next(KEYS)}"
-        asked = new_request(
-            self.deployment, task, Choice(**choice), "tester", key, approval=approval, review=review
-        )  # fmt: skip
-        self.store.requests.submit(asked)
-        return self.store.requests.claim()
-
-    def run(self, task=TASK, *, orders=None, **asked):
-        """A whole run; errors as of the control process at work."""
-        request = self.ask(task, **asked)
-        orders = orders or Orders()
-        shop = ControlWorkshop(
-            self.deployment, self.store, lambda: SimulatedEngine(self.plant),
-            lambda _run, _budget: lambda event: self.on_event(event, orders),
-        )  # fmt: skip
-        new = shop.describe(request)
-        lease = self.store.leases.section(new.section)
-        try:
-            run = self.store.runs.create(lease, new)
-            state, outcome, reason = shop.attempt(request, lease, run, orders).execute()
-            return self.store.runs.finish(lease, run.id, state, outcome, reason)
-        finally:
-            lease.release()
-
-    def intended(self, run) -> Counter:
-        return Counter((i.pv, round(i.new, 9)) for i in self.store.journal.of_run(run.id))
 
 
 @pytest.fixture
 def site(tmp_path):
     with open_store(f"sqlite:///{tmp_path}/beamctl.db") as store:
-        yield Site(store, Deployment(Settings(agents=tmp_path / "agents")))
+        yield SimulatedSite(store, Deployment(Settings(agents=tmp_path / "agents")))
 
 
 def in_order(site, task, puts) -> bool:

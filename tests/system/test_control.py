@@ -282,7 +282,7 @@ def test_nothing_heavy_is_loaded():
         cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
     )  # fmt: skip
     loaded = set(json.loads(answer.stdout.splitlines()[-1]))
-    heavy = {"torch", "matplotlib", "numba", "fastapi", "stable_baselines3", "gymnasium", "onnx", "botorch", "xopt"}
+    heavy = {"torch", "matplotlib", "numba", "fastapi", "starlette", "stable_baselines3", "gymnasium", "onnx", "xopt"}
     assert heavy & loaded == set()
 
 

@@ -55,7 +55,7 @@ def beamline(deployment: Deployment) -> list[BeamlineElement]:
     elements: list[BeamlineElement] = []
     for machine in deployment.machines:
         if isinstance(machine, InjectorDescription):
-            key = deployment.kit(next(iter(machine.tasks))).key
+            key = next((deployment.kit(task).key for task in machine.tasks), "")
             stations = [(name, title, key if name == "lebt" else "") for name, title in _STATIONS]
             elements[:0] = [BeamlineElement(name=n, title=t, section=s) for n, t, s in stations]
         else:

@@ -63,7 +63,7 @@ class PreflightView {
     this.conditions = new Conditions({ floor: detail.current_floor_ma });
     this.state = badge(runState("idle"), { class: "badge big", "data-testid": "preflight-state" });
     this.reason = h("p", {});
-    this.progress = h("progress", { class: "progress", "aria-label": "Correctors checked" });
+    this.progress = h("progress", { class: "progress", "aria-label": "Kicks made" });
     this.steps = h("p", { class: "small muted" });
     this.running = card(
       "Preflight in progress",
@@ -127,8 +127,8 @@ class PreflightView {
     if (this.running.hidden) return;
     rebadge(this.state, runState(run.state));
     say(this.reason, sentence(run.hold?.reason || run.reason));
-    const all = this.detail.knobs.length;
-    Object.assign(this.progress, { max: run.max_steps || all, value: Math.min(run.step, run.max_steps || all) });
+    if (run.max_steps) Object.assign(this.progress, { max: run.max_steps, value: Math.min(run.step, run.max_steps) });
+    else this.progress.removeAttribute("value");
     say(
       this.steps,
       `Run ${run.id} by ${run.principal}: ${many(run.step, "step")}${run.max_steps ? ` of ${run.max_steps}` : ""}. Small kicks of all correctors, then everything is restored.`,
