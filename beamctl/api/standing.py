@@ -1,6 +1,6 @@
 """Where a run stands: what people decide on, and its version."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,8 @@ from beamctl.store.states import RunState
 CHANGED = ("state", "ended")
 PROPOSED = "proposed"
 HELD = "held"
+LOOK_BACK = 20
+"""events that are looked at, the newest; read at once, so that they are of one moment"""
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,12 @@ class Standing:
 
 def standing(store: Store, run: Run) -> Standing:
     """Where a run stands; a hold is void with the next change of state, a proposal when it is reviewed no longer."""
-    newest = store.pages.latest(run.id, DECIDING)
-    changed = store.pages.latest(run.id, CHANGED)
-    seq = 0 if newest is None else newest.seq
+    newest = store.pages.events(run.id, DECIDING, limit=LOOK_BACK, newest_first=True)
+    changed = next((event for event in newest if event.kind in CHANGED), None)
+    seq = newest[0].seq if newest else 0
     proposed = held = None
     if run.ended is None:
-        proposed = _waiting(store, run.id)
+        proposed = _waiting(newest)
         held = store.pages.latest(run.id, (HELD,), 0 if changed is None else changed.seq)
     return Standing(
         None if proposed is None else _proposal(proposed.payload),
@@ -55,13 +57,14 @@ def standing(store: Store, run: Run) -> Standing:
     )
 
 
-def _waiting(store: Store, run: int) -> Event | None:
+def _waiting(newest: Sequence[Event]) -> Event | None:
     """The newest proposal, unless the run has gone on since."""
-    proposed = store.pages.latest(run, (PROPOSED,))
-    if proposed is None:
-        return None
-    since = store.pages.events(run, CHANGED, proposed.seq)
-    return proposed if all(event.payload["state"] == RunState.REVIEW for event in since) else None
+    for event in newest:
+        if event.kind == PROPOSED:
+            return event
+        if event.payload["state"] != RunState.REVIEW:
+            return None
+    return None
 
 
 def _proposal(p: Mapping[str, Any]) -> Proposal:

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -353,35 +351,3 @@ def test_a_store_that_cannot_be_used(make_control, soft_ioc, tmp_path, spoil, sa
         code, out, err = control.say(*words)
         assert (code, out) == (2, "")
         assert said in " ".join(err.split())
-
-
-@pytest.mark.slow
-def test_up_keeps_it_alive(tmp_path):
-    """operate killed in mid-run: started again by itself, and everything is brought back."""
-    url = f"sqlite:///{tmp_path}/beamctl.db"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("EPICS_")} | {"BEAMCTL_STORE": url}
-    argv = [sys.executable, "-m", "beamctl", "--machine", "cafe2", "--prefix", "UP:"]
-    up = subprocess.Popen(
-        [*argv, "up", "--soft", "--seed", "3"],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        lines = iter(up.stdout.readline, "")
-        assert next(line for line in lines if "READY" in line)
-        client = subprocess.Popen(
-            [*argv, "tune", "cm1-orbit", "--algorithm", "svd", "--target-mm", "0.01"],
-            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        time.sleep(8.0)
-        found = subprocess.run(
-            ["pgrep", "-P", str(up.pid), "-f", "operate"], capture_output=True, text=True, check=True
-        )
-        os.kill(int(found.stdout), signal.SIGKILL)
-        assert next(line for line in lines if "started again" in line)
-        out, _ = client.communicate(timeout=PATIENCE_S)
-        assert client.returncode == 1
-        assert re.search(r"snapshot\s+restored", out), out
-    finally:
-        up.terminate()
-        up.communicate(timeout=PATIENCE_S)
-        assert up.returncode == 0

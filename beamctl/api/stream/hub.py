@@ -6,7 +6,7 @@ at all, costs its connection's buffer; one that has fallen out of the ring reads
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from beamctl.api.problem import ProblemError
@@ -21,6 +21,8 @@ SLACK = 1.25
 """the ring is cut when it is so much larger"""
 MOST_STREAMS = 500
 MOST_PER_ACCOUNT = 20
+SEND_S = 30.0
+"""longest time that a client may take to read what was sent"""
 CHUNK_BYTES = 128 * 1024
 """about as much is sent at once"""
 
@@ -47,6 +49,9 @@ class Client:
         is_admin: sees what accounts do.
         wake: set when there is something new.
         seen: numbers of the newest sent tick and readings, by section.
+        sending_since: when it was begun to send what is not taken yet; None: everything was taken.
+        check_at: when it has to be asked again whether the client may listen.
+        drop: ends the stream of a client that does not read.
     """
 
     account: str
@@ -56,6 +61,9 @@ class Client:
     is_admin: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     seen: dict[str, int] = field(default_factory=dict)
+    sending_since: float | None = None
+    check_at: float = 0.0
+    drop: Callable[[], None] = lambda: None
 
 
 TICK = ""
@@ -131,10 +139,21 @@ class Hub:
         self.end = entries[-1].seq
         self._wake(lambda _: True)
 
-    def publish_newest(self, name: str, frame: bytes) -> None:
-        """A tick, or the reading of a section: whoever has not had the last one gets only this."""
-        self._newest[name] = self._newest.get(name, (0, b""))[0] + 1, frame
-        self._wake(lambda client: name == TICK or name in client.sections)
+    def publish_newest(self, found: Mapping[str, bytes]) -> None:
+        """A tick, or readings of sections: whoever has not had the last ones gets only these."""
+        for name, frame in found.items():
+            self._newest[name] = self._newest.get(name, (0, b""))[0] + 1, frame
+        is_tick = TICK in found
+        self._wake(lambda client: is_tick or not client.sections.isdisjoint(found))
+
+    def look_after(self) -> None:
+        """To be called every second: drops who does not read, and wakes who has to be checked."""
+        now = asyncio.get_running_loop().time()
+        for client in self._clients:
+            if client.sending_since is not None and now - client.sending_since > SEND_S:
+                client.drop()
+            elif now >= client.check_at:
+                client.wake.set()
 
     def close(self) -> None:
         """Everybody is sent away."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import anyio
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from beamctl.api.principal import Principal
 from beamctl.api.problem import ProblemError
@@ -18,8 +18,6 @@ from beamctl.store.open import Store
 from beamctl.store.states import Role
 
 _log = logging.getLogger("beamctl.api")
-SEND_S = 30.0
-"""longest time that a client may take to read what was sent"""
 CHECK_S = 5.0
 """how often it is asked whether the client may still listen"""
 PAGE = 200
@@ -62,6 +60,11 @@ class EventStream(Response):
                         pass
                     group.cancel_scope.cancel()
 
+                def drop() -> None:
+                    _log.warning("%s has not read its event stream for too long: closed", self._client.account)
+                    group.cancel_scope.cancel()
+
+                self._client.drop = drop
                 group.start_soon(until_gone)
                 await self._send_all(send)
                 group.cancel_scope.cancel()
@@ -69,21 +72,23 @@ class EventStream(Response):
             self._hub.leave(self._client)
 
     async def _send_all(self, send: Send) -> None:
+        client, clock = self._client, asyncio.get_running_loop().time
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async for chunk in self._chunks():
-                if not await _is_sent(send, {"type": "http.response.body", "body": chunk, "more_body": True}):
-                    _log.warning("%s has not read its event stream for %g s: closed", self._client.account, SEND_S)
-                    return
+                client.sending_since = clock()
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                client.sending_since = None
         except StoreError as error:
-            _log.warning("an event stream of %s has ended, it may come back: %s", self._client.account, error)
-        await _is_sent(send, {"type": "http.response.body", "body": b"", "more_body": False})
+            _log.warning("an event stream of %s has ended, it may come back: %s", client.account, error)
+        client.sending_since = clock()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         """What is to be sent, as fast as it is taken."""
         hub, client, clock = self._hub, self._client, asyncio.get_running_loop().time
         yield frames.RETRY
-        checked = clock()
+        client.check_at = clock() + CHECK_S
         while not hub.is_closed:
             client.wake.clear()
             is_behind = client.cursor + 1 < hub.first
@@ -91,14 +96,13 @@ class EventStream(Response):
             chunk += hub.newest(client)
             if chunk:
                 yield chunk
-            if clock() - checked >= CHECK_S:
-                checked = clock()
+            if clock() >= client.check_at:
+                client.check_at = clock() + CHECK_S
                 if not await self._may_listen():
                     yield frames.BYE
                     return
             if client.cursor >= hub.end and not hub.is_closed:
-                with anyio.move_on_after(CHECK_S):
-                    await client.wake.wait()
+                await client.wake.wait()
 
     def _page(self, end: int) -> bytes:
         """Events that have fallen out of the ring; moves the cursor."""
@@ -113,13 +117,6 @@ class EventStream(Response):
             return False
         self._client.is_admin = principal.role.covers(Role.ADMIN)
         return principal.role.covers(Role.VIEWER)
-
-
-async def _is_sent(send: Send, message: Message) -> bool:
-    with anyio.move_on_after(SEND_S):
-        await send(message)
-        return True
-    return False
 
 
 def asks_again(request: Request, recognise: Callable[[Request], Principal | None]) -> StillThere:

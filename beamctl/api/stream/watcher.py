@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from beamctl.api.control_watch import ControlWatch
-from beamctl.api.live_book import LiveBook
+from beamctl.api.live_book import LiveBook, as_live
 from beamctl.api.schemas.events import Tick
 from beamctl.api.stream import frames
 from beamctl.api.stream.hub import TICK, Hub, entry
@@ -72,17 +72,21 @@ class Watcher:
                 if not self._has_failed:
                     _log.error("events cannot be read, tried again every %g s: %s", AGAIN_S, error)
                 self._has_failed = True
+                self._tell(self._hub.look_after)
                 self._stop.wait(AGAIN_S)
 
     def _watch(self, watch: Watch) -> None:
+        is_changed = True
         while not self._stop.is_set():
-            self._tell_events()
+            if is_changed:
+                self._tell_events()
             self._tell_readings()
             if time.monotonic() >= self._next_tick:
                 self._next_tick = time.monotonic() + TICK_S
                 self._tell_tick()
+                self._tell(self._hub.look_after)
             self._has_failed = False
-            watch.wait(WAIT_S)
+            is_changed = watch.wait(WAIT_S)
 
     def _tell_events(self) -> None:
         if self._end is None:
@@ -97,16 +101,15 @@ class Watcher:
     def _tell_readings(self) -> None:
         wanted = self._hub.wanted
         self._numbers = {section: n for section, n in self._numbers.items() if section in wanted}
-        for section, row in self._live.rows().items():
-            if section in wanted and self._numbers.get(section) != row.number:
-                reading = self._live.live(section)
-                self._numbers[section] = row.number
-                if reading is not None:
-                    self._tell(self._hub.publish_newest, section, frames.live(reading))
+        rows = self._live.rows() if wanted else {}
+        new = {s: row for s, row in rows.items() if s in wanted and self._numbers.get(s) != row.number}
+        if new:
+            self._numbers |= {section: row.number for section, row in new.items()}
+            self._tell(self._hub.publish_newest, {s: frames.live(as_live(row)) for s, row in new.items()})
 
     def _tell_tick(self) -> None:
         now = Tick(time=datetime.now(UTC), end=self._end or 0, control=self._control.view())
-        self._tell(self._hub.publish_newest, TICK, frames.tick(now))
+        self._tell(self._hub.publish_newest, {TICK: frames.tick(now)})
 
     def _tell(self, what: Callable[..., None], *arguments: Any) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -89,7 +89,7 @@ def test_what_means_nothing(site, begun, done):
 
 def test_a_step_waits_for_approval(site):
     run = site.ask(algorithm="svd", approval=True, target=0.01)
-    first = site.wait_for(lambda: [seen for seen in [see(site, run)] if seen[0]["state"] == "review"])[0]
+    first = site.wait_for(lambda: [seen for seen in [see(site, run)] if seen[0]["proposal"]])[0]
     proposal = first[0]["proposal"]
     assert (len(proposal["setpoint_a"]), len(proposal["change_a"])) == (10, 10)
     assert proposal["predicted"]["rms_mm"] > 0
@@ -99,11 +99,7 @@ def test_a_step_waits_for_approval(site):
     assert site.operator.post(f"/runs/{run}/approve").status_code == 428
     assert site.operator.post(f"/runs/{run}/approve", headers=first[1]).status_code == 202
     second = site.wait_for(
-        lambda: [
-            seen
-            for seen in [see(site, run)]
-            if seen[0]["state"] == "review" and seen[0]["version"] != first[0]["version"]
-        ]
+        lambda: [seen for seen in [see(site, run)] if seen[0]["proposal"] and seen[0]["version"] != first[0]["version"]]
     )[0]
     put = {p["pv"]: p["new"] for p in site.viewer.get(f"/runs/{run}/puts").json()["puts"]}
     assert list(put.values()) == pytest.approx(proposal["setpoint_a"])

@@ -178,7 +178,7 @@ def test_too_many_of_all(quiet, monkeypatch):
 
 
 def test_who_does_not_read_disturbs_nobody_and_is_dropped(quiet, monkeypatch):
-    monkeypatch.setattr(response, "SEND_S", 1.0)
+    monkeypatch.setattr(hubs, "SEND_S", 1.0)
     before = quiet.service.hub.streams
     with quiet.someone(Role.VIEWER) as (name, client), stream(client) as reader:
         with stalled(quiet.port, quiet.key_of(name), after="0"):

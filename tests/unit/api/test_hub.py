@@ -59,10 +59,10 @@ def test_only_the_newest_reading_and_tick():
     for client in (wants, wants_not):
         hub.join(client)
     for frame in (b"1", b"2", b"3"):
-        hub.publish_newest("s", frame)
+        hub.publish_newest({"s": frame})
     assert (hub.newest(wants), hub.newest(wants_not)) == (b"3", b"")
     assert not wants_not.wake.is_set()
-    hub.publish_newest(TICK, b"t")
+    hub.publish_newest({TICK: b"t"})
     assert (hub.newest(wants), hub.newest(wants_not)) == (b"t", b"t")
     assert hub.wanted == {"s"}
     hub.leave(wants)
