@@ -41,7 +41,7 @@ train: $(VENV)/.dev  ## train the default agent anew, into var/agents
 bench: $(VENV)/.dev  ## figures and ratios; not part of the tests
 	$(BIN)/python -m tests.bench
 
-screenshots: $(VENV)/.dev  ## every view of the console, from a soft machine, into docs/images/console
+screenshots: $(VENV)/.dev  ## pictures of every view of the console, from a soft machine, into var/screenshots and docs/images/console
 	$(BIN)/python -m tests.screenshots
 
 clean:  ## remove what the other targets made

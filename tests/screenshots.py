@@ -1,7 +1,8 @@
 """Pictures of every view of the console, from a soft machine: ``make screenshots``.
 
 Starts everything on loopback, runs a preflight and a few tuning runs, has one section in trouble, takes the pictures at
-two sizes, dark and light, into docs/images/console.
+two sizes, dark and light, into var/screenshots; the dark ones of the usual size, with fewer colours, into
+docs/images/console.
 """
 
 import os
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
-OUT = ROOT / "docs" / "images" / "console"
+OUT = ROOT / "var" / "screenshots"
+DOCUMENTED = ROOT / "docs" / "images" / "console"
+COLOURS = 64
 SIZES = {"": (1280, 800), "-large": (2560, 1440)}
 SCHEMES = ("dark", "light")
 PATIENCE_S = 180.0
@@ -77,6 +81,16 @@ def main() -> None:
         finally:
             up.terminate()
             up.communicate()
+    _document()
+
+
+def _document() -> None:
+    """The pictures that the documentation shows, small enough for it."""
+    DOCUMENTED.mkdir(parents=True, exist_ok=True)
+    for file in [*OUT.glob("*-dark.png"), OUT / "machine-light.png", OUT / "tune-light.png"]:
+        picture = Image.open(file).convert("RGB")
+        few = picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few.save(DOCUMENTED / file.name, optimize=True)
 
 
 def _url(up: "subprocess.Popen[str]") -> str:
@@ -120,6 +134,7 @@ def _page(browser: Browser, service: Service, scheme: str, size: str) -> Page:
     width, height = SIZES[size]
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
     page.goto(service.url)
+    page.get_by_test_id("view-login").wait_for()
     page.screenshot(path=OUT / f"login-{scheme}{size}.png")
     page.get_by_role("button", name="demo").click()
     page.get_by_test_id("view-machine").wait_for()

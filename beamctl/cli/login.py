@@ -18,23 +18,33 @@ def login(
 ) -> None:
     """Log in at the service of --server, and stay so until the session ends or beamctl logout.
 
-    The password is asked for at the terminal, or read from standard input. The token of the session is kept in
-    $XDG_CONFIG_HOME/beamctl/credentials.json, which nobody else can read.
+    The password is asked for at the terminal, or read from standard input, and a new one where it has to be changed.
+    The token of the session is kept in $XDG_CONFIG_HOME/beamctl/credentials.json, which nobody else can read.
     """
     from beamctl.cli.remote.connection import PATIENCE_S, address
     from beamctl.cli.remote.credentials import store_token
     from beamctl.client.client import Client
 
     server = address(context)
-    who = name or typer.prompt(f"name at {server}", err=True)
-    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    who = name or _line(f"name at {server}")
+    password = _secret("password")
     with Client(server, patience_s=PATIENCE_S) as client:
         session = client.session.log_in(who, password)
+        if session.must_change_password:
+            client.session.change_password(password, _secret("the password was set by somebody else; a new one"))
         file = store_token(server, session.name, session.token or "")
     until = "" if session.expires is None else f" until {session.expires.astimezone():%Y-%m-%d %H:%M}"
     typer.echo(f"logged in at {server} as {session.name} ({session.role}){until}; kept in {file}")
-    if session.must_change_password:
-        typer.echo("the password was set by somebody else: change it in the console first, nothing else is allowed")
+
+
+def _line(what: str) -> str:
+    typer.echo(f"{what}: ", nl=False, err=True)
+    return sys.stdin.readline().strip()
+
+
+def _secret(what: str) -> str:
+    """Not shown while it is typed."""
+    return getpass.getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
 @app.command()

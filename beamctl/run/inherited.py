@@ -22,15 +22,15 @@ class CommandReader:
 
     def new(self, run: int) -> list[Command]:
         """Those that were not given out before, the oldest first."""
-        pending = self._commands.pending(run)
-        new = [command for command in pending if command.id not in self._seen]
-        self._seen.update(command.id for command in new)
-        if pending:
-            try:
-                self._commands.take(run)
+        found = {command.id: command for command in self._commands.pending(run)}
+        if found:
+            try:  # what has come since is marked as taken with the others, so it has to be given out with them
+                found |= {command.id: command for command in self._commands.take(run)}
             except StoreError as error:
-                if new:
+                if found.keys() - self._seen:
                     _log.error("orders for run %d are followed, but not marked as taken: %s", run, error)
+        new = [found[number] for number in sorted(found.keys() - self._seen)]
+        self._seen.update(command.id for command in new)
         return new
 
 

@@ -48,6 +48,7 @@ class _Active:
 
     Attributes:
         ending: how it has ended, as long as that could not be written down.
+        is_over: nothing is written any more, and the lease is being given back.
     """
 
     run: Run
@@ -55,6 +56,7 @@ class _Active:
     lease: Lease
     thread: threading.Thread = field(init=False)
     ending: Ending | None = None
+    is_over: bool = False
 
 
 class Supervisor:
@@ -259,6 +261,7 @@ class Supervisor:
         except BaseException as error:
             _log.exception("run %d could not be carried out", run.id)
             ending = RunState.FAULT, "failed", f"{type(error).__name__}: {error}"
+        active.is_over = True
         try:
             self._end(run, active.lease, ending)
         except StoreError:
@@ -303,6 +306,8 @@ class Supervisor:
             try:
                 active.lease.beat()
             except LeaseLostError as error:
+                if active.is_over:
+                    continue
                 _log.error("run %d has lost its section: %s", active.run.id, error)
                 active.orders.give(Verb.HALT, "the loss of the section's lease")
 

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -20,9 +18,9 @@ from beamctl.machine.loader import load_linac
 from beamctl.run.replay import replay
 from beamctl.settings import Settings
 from beamctl.store.states import RequestState, RunState, Verb
+from beamctl.wiring.courses import course_of
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.kit import Choice
-from beamctl.wiring.preflight import with_preflight
 
 pytestmark = pytest.mark.system
 
@@ -118,7 +116,7 @@ def control(make_control, judge):
                 one.store,
                 run.id,
                 kit.layout(),
-                lambda c, k=kit, o=one: k.course(*with_preflight(o.store, k, Choice(**c))),
+                lambda c, k=kit, o=one: course_of(o.store, k, Choice(**c))[1],
             )
             assert report.is_identical, report.lines
 
@@ -237,6 +235,54 @@ def test_killed_and_started_again(control, judge):
     assert "snapshot restored" in " ".join(out.split())
 
 
+def far_away(judge, task="cm1-orbit", by=45.0) -> None:
+    """Somebody moves everything, and that is what the next run finds."""
+    held = judge.held()
+    for pv in judge.knobs[task]:
+        judge.interfere(pv, round(held[pv] + (by if held[pv] < 0 else -by), 3))
+    judge.found = judge.held()
+
+
+def test_the_way_back_to_what_a_run_had_found(control, judge):
+    found = judge.held()
+    tuned = control.end_of(control.run_of(control.ask("cm1-orbit", algorithm="bls")))
+    far_away(judge)
+    way = control.ask("cm1-orbit", algorithm="snapshot", snapshot_of=tuned.id, of="found")
+    back = control.end_of(control.run_of(way))
+    assert (back.state, back.outcome) == (RunState.ACCEPTED, "reached"), back.reason
+    held = judge.held()
+    assert {pv for pv in judge.knobs["cm1-orbit"] if abs(held[pv] - found[pv]) > 1e-3} == set()
+
+
+@pytest.mark.parametrize("how", ["abort", "kill"])
+def test_on_the_way_back(control, judge, how):
+    """To where it had begun, whoever ends it."""
+    tuned = control.end_of(control.run_of(control.ask("cm1-orbit", algorithm="bls")))
+    far_away(judge)
+    back = control.run_of(control.ask("cm1-orbit", algorithm="snapshot", snapshot_of=tuned.id))
+    control.wait_for_puts(back, 2)
+    if how == "kill":
+        control.kill()
+        control.start()
+    else:
+        control.store.commands.send(back.id, Verb.ABORT, "tester")
+    ended = control.end_of(back)
+    assert (ended.state, ended.outcome) == (RunState.RESTORED, "recovered" if how == "kill" else "aborted")
+    assert judge.off() == set()
+
+
+def test_an_agent_that_is_switched_off(control, judge):
+    control.store.switches.set("cafe2-orbit", False, "odd steps", "anna", None)
+    request = control.ask("cm1-orbit")
+    refused = control.wait_for(lambda: next(iter(control.store.requests.list(RequestState.REFUSED)), None))
+    assert refused.id == request.id
+    assert re.fullmatch(r"agent cafe2-orbit was disabled by anna at .* UTC: odd steps", refused.reason)
+    assert control.store.runs.list() == []
+    assert judge.puts() == []
+    control.store.switches.set("cafe2-orbit", True, "", "anna", None)
+    assert control.end_of(control.run_of(control.ask("cm1-orbit", max_steps=1))).agent.startswith("cafe2-orbit@")
+
+
 def test_one_control_process_per_store(control):
     code, _, err = control.say("operate")
     assert code == 2
@@ -305,35 +351,3 @@ def test_a_store_that_cannot_be_used(make_control, soft_ioc, tmp_path, spoil, sa
         code, out, err = control.say(*words)
         assert (code, out) == (2, "")
         assert said in " ".join(err.split())
-
-
-@pytest.mark.slow
-def test_up_keeps_it_alive(tmp_path):
-    """operate killed in mid-run: started again by itself, and everything is brought back."""
-    url = f"sqlite:///{tmp_path}/beamctl.db"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("EPICS_")} | {"BEAMCTL_STORE": url}
-    argv = [sys.executable, "-m", "beamctl", "--machine", "cafe2", "--prefix", "UP:"]
-    up = subprocess.Popen(
-        [*argv, "up", "--soft", "--seed", "3"],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        lines = iter(up.stdout.readline, "")
-        assert next(line for line in lines if "READY" in line)
-        client = subprocess.Popen(
-            [*argv, "tune", "cm1-orbit", "--algorithm", "svd", "--target-mm", "0.01"],
-            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        time.sleep(8.0)
-        found = subprocess.run(
-            ["pgrep", "-P", str(up.pid), "-f", "operate"], capture_output=True, text=True, check=True
-        )
-        os.kill(int(found.stdout), signal.SIGKILL)
-        assert next(line for line in lines if "started again" in line)
-        out, _ = client.communicate(timeout=PATIENCE_S)
-        assert client.returncode == 1
-        assert re.search(r"snapshot\s+restored", out), out
-    finally:
-        up.terminate()
-        up.communicate(timeout=PATIENCE_S)
-        assert up.returncode == 0

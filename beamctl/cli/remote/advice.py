@@ -1,11 +1,13 @@
 """``beamctl --server URL advice``: what several would do from the present reading; nothing is written."""
 
+from collections.abc import Sequence
+
 import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from beamctl.api.schemas.advice import Advice, Option
+from beamctl.api.schemas.advice import Option
 from beamctl.cli.app import EXIT_ADVISED
 from beamctl.cli.remote.connection import connected
 from beamctl.cli.remote.tune import task_of
@@ -27,24 +29,24 @@ def advise(
     if as_json:
         typer.echo(advice.model_dump_json())
     else:
-        console.print(_table(advice))
+        name, unit = UNITS.get(advice.figure, (advice.figure, ""))
+        now = f"{name} {_number(advice.figures.get(advice.figure))} {unit}".rstrip()
+        console.print(f"{advice.section}: {now} now, {advice.age_s:.1f} s old; nothing was written")
+        console.print(_table(advice.options, advice.figure, name, unit))
         for reason in advice.unfit:
             console.print(f"nothing could be written now: {reason}")
     return 0 if advice.is_reached else EXIT_ADVISED
 
 
-def _table(advice: Advice) -> Table:
-    name, unit = UNITS.get(advice.figure, (advice.figure, ""))
-    now = advice.figures.get(advice.figure)
-    title = f"{advice.section}: {name} {_number(now)} {unit} now, {advice.age_s:.1f} s old; nothing written"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(options: Sequence[Option], figure: str, name: str, unit: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading, justify in (
         ("algorithm", "left"), (f"{name} after\none step {unit}", "right"), (f"{name} at\nthe end {unit}", "right"),
         ("steps", "right"), ("largest\nchange A", "right"), ("", "left"),
     ):  # fmt: skip
         table.add_column(heading, justify="right" if justify == "right" else "left")
-    for option in advice.options:
-        table.add_row(*_row(option, advice.figure))
+    for option in options:
+        table.add_row(*_row(option, figure))
     return table
 
 

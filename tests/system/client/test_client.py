@@ -17,7 +17,7 @@ from tests.system.client.conftest import PASSWORD
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 TASK = "cm1-orbit"
-UNREACHABLE = {"algorithm": "svd", "target": 0.01, "max_steps": 200}
+WAITS = {"algorithm": "svd", "target": 0.01, "approval": True}
 """a run that goes on until something ends it"""
 
 
@@ -69,18 +69,19 @@ class TestRuns:
         assert client.runs.wait(back).kind == "snapshot"
 
     def test_the_same_key_is_the_same_request(self, client):
-        first = client.runs.start(TASK, key="k-1", **UNREACHABLE)
-        assert client.runs.start(TASK, key="k-1", **UNREACHABLE).id == first.id
+        first = client.runs.start(TASK, key="k-1", **WAITS)
+        assert client.runs.start(TASK, key="k-1", **WAITS).id == first.id
         with pytest.raises(ConflictError, match="something else") as raised:
             client.runs.start(TASK, key="k-1", algorithm="bls")
         assert raised.value.code == "key-reused"
 
     def test_commands(self, client):
-        run = begun(client, **UNREACHABLE)
+        run = begun(client, **WAITS)
+        until(client, run, lambda found: found.proposal)
         client.runs.pause(run)
         until(client, run, lambda found: found.state is RunState.HOLD)
         client.runs.command(run, Verb.RESUME)
-        until(client, run, lambda found: found.state is RunState.RUNNING)
+        until(client, run, lambda found: found.proposal)
         with pytest.raises(ConflictError, match="takeover is for a run that is conflict"):
             client.runs.takeover(run)
         told = client.runs.abort(run)
@@ -90,7 +91,7 @@ class TestRuns:
             client.runs.abort(run)
 
     def test_approval_of_what_was_seen(self, client):
-        run = begun(client, approval=True, **UNREACHABLE)
+        run = begun(client, **WAITS)
         first = until(client, run, lambda found: found.proposal)
         assert Verb.APPROVE in first.allowed
         client.runs.approve(run, first.version)
@@ -102,8 +103,10 @@ class TestRuns:
         until(client, run, lambda found: found.step > second.step)
 
     def test_halted_runs_are_over_for_who_follows(self, client):
-        run = begun(client, **UNREACHABLE)
-        until(client, run, lambda found: found.step > 0)
+        run = begun(client, **WAITS)
+        first = until(client, run, lambda found: found.proposal)
+        client.runs.approve(run, first.version)
+        until(client, run, lambda found: found.proposal and found.version != first.version)
         client.runs.halt(run)
         assert "result" in [event.kind for event in client.runs.follow(run)][-3:]
         left = client.runs.wait(run)
@@ -112,7 +115,7 @@ class TestRuns:
         assert client.runs.wait(run).state is RunState.RESTORED
 
     def test_watching_brings_ticks(self, client):
-        run = begun(client, **UNREACHABLE)
+        run = begun(client, **WAITS)
         messages = []
         for message in client.runs.watch(run):
             messages.append(message)
