@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import sys
 
 import pyarrow.parquet as parquet
 import pytest
@@ -262,3 +263,10 @@ def test_viewers_only_look(site, begun):
 def test_numbers_are_json(site, done):
     for path in ("/machine", "/runs", f"/runs/{done['id']}", f"/runs/{done['id']}/steps", "/events/log?limit=1000"):
         json.loads(site.viewer.get(path).content, parse_constant=lambda word: pytest.fail(word))
+
+
+def test_parquet_is_an_extra(site, done, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    answer = site.viewer.get(f"/runs/{done['id']}/samples", params={"format": "parquet"})
+    assert (answer.status_code, answer.json()["code"]) == (501, "missing-extra")
+    assert "beamctl[parquet]" in answer.json()["detail"]
