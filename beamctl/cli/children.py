@@ -126,13 +126,19 @@ def keep_alive(children: Sequence[Child], stop: threading.Event) -> None:
                 child.again()
 
 
+def endings() -> list[signal.Signals]:
+    """Signals with which somebody wants it all to end: Ctrl-C, SIGTERM, and a terminal that goes away."""
+    known = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
+
+
 @contextmanager
 def ended_at_last(children: Sequence[Child]) -> Iterator[None]:
     """Whatever happens in the block, the last that was started ends first, and none stays; for the main thread."""
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):  # who is impatient would leave some of them behind
+        for number in endings():  # who is impatient would leave some of them behind
             signal.signal(number, signal.SIG_IGN)
         for child in reversed(children):
             child.end()

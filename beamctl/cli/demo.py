@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from beamctl.cli.app import EXIT_NOT_REACHED, app, deployment
-from beamctl.cli.children import ended_at_last, keep_alive
+from beamctl.cli.children import ended_at_last, endings, keep_alive
 from beamctl.cli.objects import as_object, head
 from beamctl.cli.together import Together
 from beamctl.errors import BeamControlError
@@ -80,19 +80,27 @@ def _fresh(settings: Settings, out: Path) -> Settings:
 @contextmanager
 def _everything(settings: Settings, scenario: str | None, seed: int, log: Path) -> Iterator[str]:
     """All processes, and the address of the service; what they say goes into a file."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whatever ends us, nothing stays behind
+    for number in endings():  # whatever ends us, nothing stays behind
+        signal.signal(number, signal.default_int_handler)
     stop = threading.Event()
     with log.open("w", encoding="utf-8", buffering=1) as out:
         together = Together(settings, lambda line: print(line, file=out))
         with ended_at_last(together.children):
             together.start(scenario, seed, demo_user=True)
-            keeper = threading.Thread(target=keep_alive, args=(together.children, stop), daemon=True)
+            keeper = threading.Thread(target=_keep, args=(together, stop), daemon=True)
             keeper.start()
             try:
                 yield together.url
             finally:
                 stop.set()
                 keeper.join()
+
+
+def _keep(together: Together, stop: threading.Event) -> None:
+    try:
+        keep_alive(together.children, stop)
+    except BeamControlError as error:  # the demonstration finds out by itself that nobody answers
+        together.tell(str(error))
 
 
 def _draw(done: "list[Watched]", out: Path, subtitle: str) -> list[Path]:

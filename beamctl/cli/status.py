@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from beamctl.api.live_book import as_live
+from beamctl.api.schemas.machine import Live
 from beamctl.cli.app import app, deployment, is_remote
 from beamctl.cli.run_tables import state_text
 from beamctl.store.open import Store, open_store
@@ -74,24 +76,24 @@ def print_status(console: Console, lines: list[SectionLine], control: str) -> No
     console.print(f"control process: {control}")
 
 
-def reading_words(figures: dict[str, float | None]) -> str:
-    """Figures of a reading for a line."""
-    shown = {name: "-" if value is None else f"{value:.3f}" for name, value in figures.items()}
+def readings(live: Live | None) -> tuple[str, list[str] | None]:
+    """The newest reading for a line, and why nothing may be written; nobody knows what is not fresh."""
+    if live is None or not live.is_fresh:
+        return "", None
+    shown = {name: "-" if value is None else f"{value:.3f}" for name, value in live.figures.items()}
     if "rms_mm" in shown:
-        return f"RMS {shown['rms_mm']} mm"
-    if "transmission" in shown:
-        return f"T {shown['transmission']}, MFC1 {shown.get('mfc1_ma', '-')} mA"
-    return ""
+        return f"RMS {shown['rms_mm']} mm", live.unfit
+    return f"T {shown.get('transmission', '-')}, MFC1 {shown.get('mfc1_ma', '-')} mA", live.unfit
 
 
 def _lines(d: Deployment, store: Store) -> list[SectionLine]:
-    live = store.live.read()
+    published = store.live.read()
     found: list[SectionLine] = []
     for task in d.demonstrated:
         kit = d.kit(task)
         last = next(iter(store.runs.list(section=kit.key, limit=1)), None)
-        row = live.get(kit.key)
-        reading: dict[str, float | None] = {} if row is None else row.payload["figures"]
+        row = published.get(kit.key)
+        reading, unfit = readings(None if row is None else as_live(row))
         found.append(
             SectionLine(
                 key=kit.key,
@@ -101,8 +103,8 @@ def _lines(d: Deployment, store: Store) -> list[SectionLine]:
                 run=None if last is None else last.id,
                 by="" if last is None else last.principal,
                 is_owned=last is not None and last.ended is None,
-                reading=reading_words(reading),
-                unfit=None if row is None else row.payload["unfit"],
+                reading=reading,
+                unfit=unfit,
             )
         )
     return found

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from beamctl.cli.app import app, deployment
-from beamctl.cli.children import ended_at_last, keep_alive
+from beamctl.cli.children import ended_at_last, endings, keep_alive
 from beamctl.cli.together import Together
 
 
@@ -38,7 +38,7 @@ def up(
     if port is not None:
         settings = settings.model_copy(update={"http_port": port})
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in endings():
         signal.signal(number, lambda *_: stop.set())
     together = Together(settings)
     with ended_at_last(together.children):

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from beamctl.api.schemas.machine import SectionSummary
 from beamctl.cli.remote.connection import connected
-from beamctl.cli.status import SectionLine, print_status, reading_words
+from beamctl.cli.status import SectionLine, print_status, readings
 
 
 def status(context: typer.Context, console: Console) -> None:
@@ -16,7 +16,7 @@ def status(context: typer.Context, console: Console) -> None:
 
 
 def _line(section: SectionSummary) -> SectionLine:
-    live = section.live if section.live is not None and section.live.is_fresh else None
+    reading, unfit = readings(section.live)
     return SectionLine(
         key=section.key,
         title=section.title,
@@ -25,6 +25,6 @@ def _line(section: SectionSummary) -> SectionLine:
         run=section.run,
         by=section.owner,
         is_owned=section.is_owned,
-        reading="" if live is None else reading_words(live.figures),
-        unfit=None if live is None else live.unfit,
+        reading=reading,
+        unfit=unfit,
     )
