@@ -25,6 +25,8 @@ STEP_SLACK = 1e-6
 """relative slack of the step check, for rounding only"""
 SAME_A = 1e-4
 """two setpoints closer than this, A, are the same: far above the rounding of a 32 bit field, far below any supply"""
+LOOK_BACK = 200
+"""updates of one PV that are looked at, of the 256 that engines keep"""
 WRITE_TIMEOUT_S = 15.0
 """twice the longest ramp of one step (15 A at 2 A/s)"""
 
@@ -37,12 +39,16 @@ class _Record:
         expected: what the IOC holds, unless somebody else has written.
         pending: asked for, outcome not known; may be applied at any time.
         known: held at some time because of us; whoever finds one of these finds our own work.
+        past: expected at some time; an update that comes late may still show it.
+        seen: number of the last update that has been looked at; None before the first put.
         touched: whether this run has sent a put.
     """
 
     expected: float
     pending: set[float] = field(default_factory=set)
     known: set[float] = field(default_factory=set)
+    past: set[float] = field(default_factory=set)
+    seen: int | None = None
     touched: bool = False
 
 
@@ -100,6 +106,10 @@ class OwnedSetpoints:
         record = self._records[pv]
         return any(is_same(held, value) for value in (record.expected, *record.pending, *record.known))
 
+    def told(self, pvs: Iterable[str]) -> str:
+        """What is expected of setpoints, for people."""
+        return ", ".join(f"{pv} to {self._records[pv].expected:.4g} A" for pv in pvs)
+
     def expect(self, pv: str, values: Iterable[float]) -> None:
         """Values that a setpoint may hold because an earlier process has meant to write them, A."""
         self._records[pv].pending.update(values)
@@ -139,6 +149,7 @@ class OwnedSetpoints:
             HaltedError: nothing may be written any more.
         """
         self._gate()
+        self._look(values)
         check([self._by_pv[pv] for pv in values], list(values.values()), [present[pv] for pv in values])
         if not values:
             return {}
@@ -173,9 +184,35 @@ class OwnedSetpoints:
             record.touched = before.touched
             self.writes -= 1
         elif result.outcome is Outcome.OK:
-            record.expected = result.held
+            theirs = self._theirs(pv, result)
+            record.past.add(record.expected)
+            record.expected = result.held if theirs is None else theirs
         elif result.outcome is Outcome.ALTERED:
             record.expected = result.asked if self._was_overwritten(pv, result.asked, since) else result.held
+
+    def _look(self, pvs: Iterable[str]) -> None:
+        """Remember where the updates stand, before the first put."""
+        new = [pv for pv in pvs if self._records[pv].seen is None]
+        if new:
+            for pv, reading in self._engine.latest(new).items():
+                self._records[pv].seen = reading.seq
+
+    def _theirs(self, pv: str, result: WriteResult) -> float | None:
+        """What somebody else has put since our last put, and ours has replaced, A; None: nothing.
+
+        A setpoint is read before a put, but not at the very moment of it: only the updates tell what came in between.
+        """
+        record = self._records[pv]
+        last = self._engine.latest([pv])[pv].seq
+        since = max(last if record.seen is None else record.seen, last - LOOK_BACK)
+        record.seen = last
+        if last <= since:
+            return None
+        ours = (record.expected, result.asked, result.held, *record.pending, *record.known, *record.past)
+        for update in self._engine.wait([pv], {pv: since}, last - since, 0.0)[pv]:
+            if update.is_valid and not any(is_same(update.number, value) for value in ours):
+                return update.number
+        return None
 
     def _was_overwritten(self, pv: str, asked: float, since: int) -> bool:
         """Whether the IOC took our value first and holds another now: then somebody else has written meanwhile."""
