@@ -280,13 +280,11 @@ class GuardedSection:
         altered = {pv: r.held for pv, r in results.items() if r.outcome is Outcome.ALTERED}
         if any(not self._setpoints.is_ours(pv, held) for pv, held in altered.items()):
             raise ForeignWriteError(f"someone else moved a knob while it was written: {'; '.join(failed)}")
-        replaced = [
-            pv for pv, r in results.items() if r.outcome is Outcome.OK and not self._setpoints.is_ours(pv, r.held)
-        ]
+        done = {pv: r.held for pv, r in results.items() if r.outcome is Outcome.OK}
+        replaced = [pv for pv, held in done.items() if not self._setpoints.is_ours(pv, held)]
         if replaced:
-            raise ForeignWriteError(
-                f"someone else moved at the same moment, and our put has replaced that: {self._setpoints.told(replaced)}"
-            )
+            told = self._setpoints.told(replaced)
+            raise ForeignWriteError(f"someone else moved, at the same moment, {told}; our put has replaced that")
         if failed:
             raise WriteFailedError("; ".join(failed))
 

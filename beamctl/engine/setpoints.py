@@ -149,7 +149,8 @@ class OwnedSetpoints:
             HaltedError: nothing may be written any more.
         """
         self._gate()
-        self._look(values)
+        if not is_restore:
+            self._look(values)
         check([self._by_pv[pv] for pv in values], list(values.values()), [present[pv] for pv in values])
         if not values:
             return {}
@@ -172,6 +173,8 @@ class OwnedSetpoints:
                 results[pv] = replace(result, outcome=Outcome.OK)  # rounded to what the field can hold
             self._settle(pv, results[pv], before[pv], since[pv])
         self._journal.settle(results)
+        if not is_restore:  # which has to come to its end, whoever writes meanwhile
+            self._look_back({pv: result for pv, result in results.items() if result.outcome is Outcome.OK})
         return results
 
     def _settle(self, pv: str, result: WriteResult, before: _Record, since: int) -> None:
@@ -184,9 +187,8 @@ class OwnedSetpoints:
             record.touched = before.touched
             self.writes -= 1
         elif result.outcome is Outcome.OK:
-            theirs = self._theirs(pv, result)
             record.past.add(record.expected)
-            record.expected = result.held if theirs is None else theirs
+            record.expected = result.held
         elif result.outcome is Outcome.ALTERED:
             record.expected = result.asked if self._was_overwritten(pv, result.asked, since) else result.held
 
@@ -196,6 +198,13 @@ class OwnedSetpoints:
         if new:
             for pv, reading in self._engine.latest(new).items():
                 self._records[pv].seen = reading.seq
+
+    def _look_back(self, done: Mapping[str, WriteResult]) -> None:
+        """Where our put has replaced what somebody else had put, theirs is what is expected."""
+        for pv, result in done.items():
+            theirs = self._theirs(pv, result)
+            if theirs is not None:
+                self._records[pv].expected = theirs
 
     def _theirs(self, pv: str, result: WriteResult) -> float | None:
         """What somebody else has put since our last put, and ours has replaced, A; None: nothing.
