@@ -1,6 +1,7 @@
 """``beamctl serve``: the service with its interface for programs and its console for browsers."""
 
 import logging
+import os
 import signal
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +16,8 @@ from beamctl.store.open import open_store
 from beamctl.wiring.deployment import Deployment
 
 READY = "READY"
+NICE = 5
+"""where processors are scarce, who moves magnets comes first"""
 
 
 @app.command()
@@ -47,6 +50,7 @@ def serve(
     Only loopback is served without TLS: set BEAMCTL_HTTP_CERTIFICATE and BEAMCTL_HTTP_KEY, or let a reverse proxy
     speak TLS and say --behind-proxy.
     """
+    os.nice(NICE)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("beamctl.api.access").setLevel(logging.INFO if log_requests else logging.WARNING)
     d = deployment(context)

@@ -24,9 +24,7 @@ PROBE_S = 1.0
 PAUSE_S = 2.0
 """before a section that cannot be reached is tried again"""
 AT_LEAST_S = 1.0
-"""what has not changed is published again after so long, so that its age says that somebody looks"""
-LOOKED_S = 1.0
-"""a reading counts for so long, or for two periods; then nobody has looked"""
+"""what is so for as long as nothing else is said is published again after so long; a reading never is"""
 JOIN_S = 10.0
 LONGEST_TEXT = 200
 
@@ -59,7 +57,7 @@ class Observer:
         self._connect_timeout_s = connect_timeout_s
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._rows: dict[str, tuple[Payload, float]] = {}
+        self._rows: dict[str, tuple[object, bool]] = {}
         self._troubles: dict[str, str] = {}
         self._threads = [
             threading.Thread(target=self._watch, args=(section,), name=f"observer-{section.key}", daemon=True)
@@ -80,11 +78,11 @@ class Observer:
 
     def _watch(self, section: ObservedSection) -> None:
         """The thread of one section."""
-        self._set(section.key, unknown_payload(section, "not connected yet"), math.inf)
+        self._set(section.key, unknown_payload(section, "not connected yet"), lasts=True)
         while not self._stop.is_set():
             why = self._follow(section)
             if why:
-                self._set(section.key, unknown_payload(section, why), math.inf)
+                self._set(section.key, unknown_payload(section, why), lasts=True)
                 self._trouble(section.key, why)
             self._stop.wait(PAUSE_S)
 
@@ -96,10 +94,10 @@ class Observer:
             engine.start([section.layout.heartbeat], PROBE_S)
             engine.start(section.layout.all_pvs, self._connect_timeout_s)
             view = SectionView(section, engine)
-            self._set(section.key, view.payload(), self._looked())
+            self._set(section.key, view.payload())
             self._trouble(section.key, "")
             while not self._stop.wait(self._period_s):
-                self._set(section.key, view.payload(), self._looked())
+                self._set(section.key, view.payload())
         except BeamControlError as error:
             return textwrap.shorten(str(error), LONGEST_TEXT, placeholder=" ...")
         except Exception as error:
@@ -110,12 +108,9 @@ class Observer:
                     engine.close()
         return ""
 
-    def _looked(self) -> float:
-        return time.monotonic() + max(LOOKED_S, 2 * self._period_s)
-
-    def _set(self, key: str, payload: Payload, until: float) -> None:
+    def _set(self, key: str, payload: Payload, *, lasts: bool = False) -> None:
         with self._lock:
-            self._rows[key] = (payload, until)
+            self._rows[key] = (payload, lasts)
 
     def _tell(self) -> None:
         """The thread that publishes."""
@@ -125,23 +120,23 @@ class Observer:
             is_time = time.monotonic() >= at + AT_LEAST_S
             try:
                 rows = self._current()
-                news = {name: row for name, row in rows.items() if is_time or row != shown.get(name)}
+                news = {name: row for name, (row, lasts) in rows.items() if row is not shown.get(name) or lasts}
+                if not is_time:
+                    news = {name: row for name, row in news.items() if row != shown.get(name)}
                 if news:
                     self._publish(news)
             except Exception as error:
                 self._trouble("what the machine reads", str(error) or type(error).__name__)
             else:
-                shown = rows
+                shown = {name: row for name, (row, _) in rows.items()}
                 at = time.monotonic() if is_time else at
                 self._trouble("what the machine reads", "")
 
-    def _current(self) -> dict[str, object]:
-        """What is to be published now; without what nobody has looked at any more."""
+    def _current(self) -> dict[str, tuple[object, bool]]:
+        """Everything, and whether it is so until something else is said."""
         key, about = self._about()
-        now = time.monotonic()
         with self._lock:
-            rows: dict[str, object] = {name: payload for name, (payload, until) in self._rows.items() if now <= until}
-        return {**rows, key: about}
+            return {**self._rows, key: (about, True)}
 
     def _trouble(self, what: str, words: str) -> None:
         """Tell a trouble once; empty words: it is over."""

@@ -190,6 +190,8 @@ class Supervisor:
 
     def _take_commands(self) -> None:
         for active in list(self._active.values()):
+            if active.is_over:  # what comes now is for who parks it
+                continue
             for command in self._commands.new(active.run.id):
                 active.orders.give(command.verb, command.principal)
         for section, (run, lease) in list(self._parked.items()):
@@ -277,12 +279,13 @@ class Supervisor:
     def _end(self, run: Run, lease: Lease, ending: Ending) -> None:
         """Write down how a run has ended; one that owes something keeps its section."""
         (state, outcome, reason), runs = ending, self._store.runs
-        self._close_request(run, outcome)
         if state in PARKED:
             runs.set_state(lease, run.id, state, reason)
             with self._lock:
                 self._parked[run.section] = (runs.get(run.id), lease)
+            self._close_request(run, outcome)
             return
+        self._close_request(run, outcome)
         runs.finish(lease, run.id, state, outcome, reason)
         lease.release()
 

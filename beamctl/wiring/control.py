@@ -19,7 +19,7 @@ from beamctl.store.runs import NewRun, Run
 from beamctl.wiring.courses import course_of
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import with_fences
-from beamctl.wiring.kit import Choice, TaskKit
+from beamctl.wiring.kit import Choice, TaskKit, trained_agent
 from beamctl.wiring.orbit import PREFLIGHT
 
 
@@ -99,7 +99,7 @@ def check_enabled(store: Store, kit: TaskKit, choice: Choice) -> None:
         UnknownNameError: there is no such agent.
         IncompatibleAgentError: says who has switched it off, and why.
     """
-    agent = kit.trained_agent(choice)
+    agent = trained_agent(kit, choice)
     switch = None if agent is None else store.switches.get(agent.id)
     if switch is not None and not switch.enabled:
         why = f": {switch.reason}" if switch.reason else ""

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from beamctl.agent.registry import AgentFolder
+from beamctl.agent.registry import AgentFolder, Registry
 from beamctl.engine.layout import SectionLayout
+from beamctl.errors import UnknownNameError
 from beamctl.run.course import Course
 from beamctl.task.mapping import Mapping
 from beamctl.task.problem import Limited
@@ -60,12 +61,20 @@ class TaskKit(Protocol):
         """Names that can be chosen, the default first."""
 
     @property
+    def trained(self) -> tuple[str, ...]:
+        """Those among them in which a trained agent proposes."""
+
+    @property
     def references(self) -> tuple[str, ...]:
         """Those among them that know no model of the machine: they learn from its answers alone."""
 
     @property
     def default_agent(self) -> str:
         """Trained agent that is used unless told."""
+
+    @property
+    def registry(self) -> Registry:
+        """Trained agents."""
 
     @property
     def facts(self) -> TaskFacts:
@@ -78,13 +87,6 @@ class TaskKit(Protocol):
     @property
     def section_hash(self) -> str:
         """Hash of the part of the description that tuning the section depends on."""
-
-    def trained_agent(self, choice: Choice) -> AgentFolder | None:
-        """The trained agent that proposes; None where nobody trained does.
-
-        Raises:
-            UnknownNameError: lists the agents that there are.
-        """
 
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
@@ -106,6 +108,28 @@ class TaskKit(Protocol):
 
     def plain_course(self, choice: Choice, mapping: Mapping | None = None) -> Course:
         """The task for its figures: whoever proposes there was not trained; arguments as :meth:`course`."""
+
+
+def algorithm_of(kit: TaskKit, choice: Choice) -> str:
+    """Who proposes.
+
+    Raises:
+        UnknownNameError: lists who could.
+    """
+    algorithm = choice.algorithm or kit.algorithms[0]
+    if algorithm not in kit.algorithms:
+        raise UnknownNameError("algorithm", algorithm, kit.algorithms)
+    return algorithm
+
+
+def trained_agent(kit: TaskKit, choice: Choice) -> AgentFolder | None:
+    """The trained agent that proposes; None where nobody trained does.
+
+    Raises:
+        UnknownNameError: lists the agents that there are.
+    """
+    is_trained = (choice.algorithm or kit.algorithms[0]) in kit.trained
+    return kit.registry.find(choice.agent or kit.default_agent) if is_trained else None
 
 
 def whole_layout(kits: Sequence[TaskKit]) -> SectionLayout:

@@ -12,7 +12,6 @@ from beamctl.agent.optimisers.agent import optimiser_agent
 from beamctl.agent.policy import TrendPolicyAgent
 from beamctl.agent.registry import AgentFolder, Registry, load_agent, load_manifest
 from beamctl.engine.layout import SectionLayout, section_layout
-from beamctl.errors import UnknownNameError
 from beamctl.machine.description import IonDescription, MachineDescription, OrbitTask, description_hash
 from beamctl.machine.loader import find_task
 from beamctl.run.mapped_course import MappedOrbitCourse
@@ -22,7 +21,7 @@ from beamctl.task.from_description import orbit_problem
 from beamctl.task.mapping import Mapping
 from beamctl.task.prior import section_prior
 from beamctl.task.problem import OrbitProblem
-from beamctl.wiring.kit import Choice, TaskFacts
+from beamctl.wiring.kit import Choice, TaskFacts, algorithm_of
 
 if TYPE_CHECKING:
     from beamctl.training.machines import Site
@@ -45,6 +44,7 @@ def _svd() -> OrbitAgent:
 
 
 UNTRAINED: dict[str, Callable[[], OrbitAgent]] = {"bls": _bls, "svd": _svd}
+TRAINED = ("tbsac",)
 REFERENCES = ("nelder-mead", "rcds", "es", "bo", "bo-trust")
 """model-free optimisers, to compare with"""
 
@@ -68,20 +68,10 @@ class OrbitKit:
     registry: Registry
     prefix: str
 
-    @property
-    def algorithms(self) -> tuple[str, ...]:
-        """Names that can be chosen, the default first."""
-        return ("tbsac", *UNTRAINED, *REFERENCES)
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """Model-free optimisers, to compare with."""
-        return REFERENCES
-
-    @property
-    def default_agent(self) -> str:
-        """Trained agent that is used unless told."""
-        return DEFAULT_AGENT
+    algorithms = (*TRAINED, *UNTRAINED, *REFERENCES)
+    trained = TRAINED
+    references = REFERENCES
+    default_agent = DEFAULT_AGENT
 
     @property
     def task(self) -> OrbitTask:
@@ -102,11 +92,6 @@ class OrbitKit:
         """Name of the section, unique in the deployment."""
         return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
 
-    def trained_agent(self, choice: Choice) -> AgentFolder | None:
-        """The trained agent that proposes; None where nobody trained does."""
-        is_trained = (choice.algorithm or self.algorithms[0]) == "tbsac"
-        return self.registry.find(choice.agent or DEFAULT_AGENT) if is_trained else None
-
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
         return section_layout(self.machine, self.task, self.prefix)
@@ -123,9 +108,7 @@ class OrbitKit:
     def agent(self, choice: Choice | None = None) -> OrbitAgent:
         """Who proposes; ``tbsac`` loads and verifies an exported agent."""
         c = choice or Choice()
-        algorithm = c.algorithm or self.algorithms[0]
-        if algorithm not in self.algorithms:
-            raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        algorithm = algorithm_of(self, c)
         if algorithm in REFERENCES:
             return optimiser_agent(algorithm, c.seed)
         if algorithm in UNTRAINED:

@@ -10,14 +10,13 @@ from beamctl.agent.optimisers.agent import optimiser_agent
 from beamctl.agent.registry import AgentFolder, Registry, load_gp_parameters, load_manifest, load_transmission_agent
 from beamctl.agent.transmission_policy import TransmissionPolicyAgent
 from beamctl.engine.layout import SectionLayout, injector_layout
-from beamctl.errors import UnknownNameError
 from beamctl.machine.injector import InjectorDescription, TransmissionTask, injector_hash
 from beamctl.machine.loader import find_transmission_task
 from beamctl.run.transmission_course import TransmissionCourse
 from beamctl.task.mapping import Mapping
 from beamctl.task.transmission_from_description import transmission_problem
 from beamctl.task.transmission_problem import TransmissionProblem
-from beamctl.wiring.kit import Choice, TaskFacts
+from beamctl.wiring.kit import Choice, TaskFacts, algorithm_of
 
 DEFAULT_AGENT = "lpi-transmission"
 TRAINED = ("tbsac+gp", "tbsac")
@@ -35,20 +34,10 @@ class TransmissionKit:
     registry: Registry
     prefix: str
 
-    @property
-    def algorithms(self) -> tuple[str, ...]:
-        """Names that can be chosen, the default first."""
-        return ALGORITHMS
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """Model-free optimisers, to compare with."""
-        return REFERENCES
-
-    @property
-    def default_agent(self) -> str:
-        """Trained agent that is used unless told."""
-        return DEFAULT_AGENT
+    algorithms = ALGORITHMS
+    trained = TRAINED
+    references = REFERENCES
+    default_agent = DEFAULT_AGENT
 
     @property
     def task(self) -> TransmissionTask:
@@ -67,11 +56,6 @@ class TransmissionKit:
         """Name of the section, unique in the deployment."""
         return f"{self.prefix}{self.facts.machine}-{self.facts.section}"
 
-    def trained_agent(self, choice: Choice) -> AgentFolder | None:
-        """The trained agent that proposes; None where only its prior of the Gaussian process is used, or nothing."""
-        is_trained = (choice.algorithm or self.algorithms[0]) in TRAINED
-        return self.registry.find(choice.agent or DEFAULT_AGENT) if is_trained else None
-
     def layout(self) -> SectionLayout:
         """PVs and conditions."""
         return injector_layout(self.machine, self.task, self.prefix)
@@ -89,9 +73,7 @@ class TransmissionKit:
     def agent(self, choice: Choice | None = None) -> TransmissionAgent:
         """Who proposes; the TRAINED algorithms load and verify an exported agent."""
         c = choice or Choice()
-        algorithm = c.algorithm or self.algorithms[0]
-        if algorithm not in self.algorithms:
-            raise UnknownNameError("algorithm", algorithm, self.algorithms)
+        algorithm = algorithm_of(self, c)
         if algorithm in REFERENCES:
             return optimiser_agent(algorithm, c.seed)
         folder = self.registry.find(c.agent or DEFAULT_AGENT)

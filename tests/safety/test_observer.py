@@ -26,7 +26,6 @@ CALLS = {"start", "latest", "close", "clock"}
 def _quick(monkeypatch):
     monkeypatch.setattr(module, "PAUSE_S", 0.05)
     monkeypatch.setattr(module, "AT_LEAST_S", 0.2)
-    monkeypatch.setattr(module, "LOOKED_S", 0.3)
 
 
 class LivelyEngine:
