@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from beamctl.cli.app import app, deployment, is_remote
-from beamctl.cli.carry_out import Report, Terms
 from beamctl.cli.target import Target, TargetMm, TargetTransmission
+from beamctl.cli.terms import Report, Terms
 from beamctl.cli.tune import AgentName, tune_here
 from beamctl.errors import BeamControlError
 from beamctl.wiring.kit import Choice
