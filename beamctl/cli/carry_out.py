@@ -12,7 +12,7 @@ from rich.console import Console
 from beamctl.cli.display import RunDisplay
 from beamctl.cli.rows import Rows, make_rows
 from beamctl.cli.store_client import StoreClient
-from beamctl.cli.terms import Terms
+from beamctl.cli.terms import PLAIN, Terms
 from beamctl.engine.fenced import RequestingEngine
 from beamctl.errors import EngineError, LeaseHeldError
 from beamctl.run.attempt import write_result
@@ -57,7 +57,7 @@ def carry_out(
     console: Console | None,
     *,
     advise: bool = False,
-    terms: Terms = Terms(),
+    terms: Terms = PLAIN,
     engine: RequestingEngine | None = None,
 ) -> Done:
     """One run, shown on the console; None: nowhere.

@@ -31,6 +31,10 @@ class Terms:
         return "--review" if self.review else "--approval" if self.approval else ""
 
 
+PLAIN = Terms()
+"""nothing out of the ordinary"""
+
+
 @dataclass(frozen=True)
 class Report:
     """How a run is told.
