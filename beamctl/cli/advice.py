@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from beamctl.cli.app import app, deployment, is_remote
-from beamctl.cli.carry_out import Report, Terms
 from beamctl.cli.target import Target, TargetMm, TargetTransmission
+from beamctl.cli.terms import PLAIN, Report
 from beamctl.cli.tune import AgentName, tune_here
 from beamctl.errors import BeamControlError
 from beamctl.wiring.kit import Choice
@@ -39,6 +39,4 @@ def advice(
     if len(asked) > 1:
         raise BeamControlError("several algorithms are compared by a service only: --server URL")
     choice = Choice(asked[0] if asked else None, agent)
-    raise typer.Exit(
-        tune_here(deployment(context), task, choice, target, Terms(), Report(as_json=as_json), advise=True)
-    )
+    raise typer.Exit(tune_here(deployment(context), task, choice, target, PLAIN, Report(as_json=as_json), advise=True))

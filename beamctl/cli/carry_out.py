@@ -6,19 +6,18 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 
-from beamctl.cli.app import EXIT_ADVISED, EXIT_NOT_REACHED
 from beamctl.cli.display import RunDisplay
 from beamctl.cli.rows import Rows, make_rows
 from beamctl.cli.store_client import StoreClient
+from beamctl.cli.terms import PLAIN, Terms
 from beamctl.engine.fenced import RequestingEngine
 from beamctl.errors import EngineError, LeaseHeldError
 from beamctl.run.attempt import write_result
 from beamctl.run.course import Course
-from beamctl.run.events import Advice, Event, Outcome, RunResult, Stepped
+from beamctl.run.events import Advice, Event, RunResult, Stepped
 from beamctl.run.orders import HINTS, PARKED, Orders
 from beamctl.run.session import TuningRun
 from beamctl.run.store_record import StoreRecord
@@ -30,45 +29,6 @@ from beamctl.wiring.courses import course_of
 from beamctl.wiring.deployment import Deployment
 from beamctl.wiring.engines import epics_engine, with_fences
 from beamctl.wiring.kit import Choice, TaskKit
-
-
-@dataclass(frozen=True)
-class Terms:
-    """How a run is asked for, whatever it shall do.
-
-    Attributes:
-        dry_run: the control process proposes one step and writes nothing.
-        review: it waits at the end, and in conflicts, for people.
-        approval: every step waits for people.
-        wait_for_control: without a control process, wait for one; False: do not ask; None: do without where possible.
-        note: for the record.
-    """
-
-    dry_run: bool = False
-    review: bool = False
-    approval: bool = False
-    wait_for_control: bool | None = None
-    note: str = ""
-
-    @property
-    def needs_control(self) -> str:
-        """The option that nobody but a control process can follow; empty: none."""
-        return "--review" if self.review else "--approval" if self.approval else ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a run is told.
-
-    Attributes:
-        watch: until its end; or only that it was asked for.
-        as_json: as one JSON object.
-        plot: picture to be drawn; None: none.
-    """
-
-    watch: bool = True
-    as_json: bool = False
-    plot: Path | None = None
 
 
 @dataclass
@@ -97,7 +57,7 @@ def carry_out(
     console: Console | None,
     *,
     advise: bool = False,
-    terms: Terms = Terms(),
+    terms: Terms = PLAIN,
     engine: RequestingEngine | None = None,
 ) -> Done:
     """One run, shown on the console; None: nowhere.
@@ -136,13 +96,6 @@ def requested(d: Deployment, task: str, choice: Choice, terms: Terms) -> NewRequ
         d, task, choice, getpass.getuser(), secrets.token_hex(8),
         dry_run=terms.dry_run, review=terms.review, approval=terms.approval, note=terms.note,
     )  # fmt: skip
-
-
-def exit_code(result: RunResult, advice: Advice | None = None) -> int:
-    """Of a command that has tuned, or advised."""
-    if result.outcome is Outcome.REACHED or (advice is not None and advice.is_reached):
-        return 0
-    return EXIT_ADVISED if result.outcome is Outcome.ADVISED else EXIT_NOT_REACHED
 
 
 def _advice(d: Deployment, task: str, choice: Choice, console: Console | None, engine: RequestingEngine | None) -> Done:

@@ -9,10 +9,11 @@ import typer
 from rich.console import Console
 
 from beamctl.cli.app import EXIT_USAGE, app, deployment, fail, is_remote
-from beamctl.cli.carry_out import Report, Terms, carry_out, exit_code, is_by_control, requested
+from beamctl.cli.carry_out import carry_out, is_by_control, requested
 from beamctl.cli.display import result_line
 from beamctl.cli.objects import as_object, head_of, nothing_done
 from beamctl.cli.target import Target, TargetMm, TargetTransmission
+from beamctl.cli.terms import Report, Terms, exit_code
 from beamctl.errors import BeamControlError, EngineError
 from beamctl.store.open import open_store
 from beamctl.wiring.deployment import Deployment

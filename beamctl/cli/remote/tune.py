@@ -8,12 +8,12 @@ from rich.console import Console
 from beamctl.api.schemas.machine import Task
 from beamctl.api.schemas.runs import Request
 from beamctl.cli.app import EXIT_USAGE, fail
-from beamctl.cli.carry_out import Report, Terms, exit_code
 from beamctl.cli.display import result_line
 from beamctl.cli.objects import as_object, head, nothing_done
 from beamctl.cli.remote.connection import connected
 from beamctl.cli.remote.watching import Watched, run_of, watched
 from beamctl.cli.target import Target
+from beamctl.cli.terms import Report, Terms, exit_code
 from beamctl.client.client import Client
 from beamctl.errors import EngineError, UnknownNameError
 from beamctl.wiring.kit import Choice

@@ -45,9 +45,9 @@ def run_of(client: Client, request: Request, console: Console | None) -> int:
     Raises:
         LeaseHeldError: refused, or cancelled by somebody.
     """
-    if console is not None:
-        console.print(f"request {request.id}: {request.message}")
     with _taking_back(client, request):
+        if console is not None:
+            console.print(f"request {request.id}: {request.message}")
         settled = client.requests.settled(request.id)
     if settled.run is None:
         raise LeaseHeldError(f"request {request.id} was {settled.state.value}: {settled.reason}")
