@@ -151,7 +151,8 @@ def test_exit_codes(control, judge):
 
 
 def test_two_sections_at_once_and_one_owner_each(control, judge):
-    first, second = (control.run_of(control.ask(task, **UNREACHABLE)) for task in ("cm1-orbit", "cm2-orbit"))
+    asked = [control.ask(task, review=True, **UNREACHABLE) for task in ("cm1-orbit", "cm2-orbit")]
+    first, second = map(control.run_of, asked)
     for run in (first, second):
         control.wait_for_puts(run, 2)
     code, _, err = control.say("tune", "cm1-orbit")

@@ -60,9 +60,9 @@ def watched(client: Client, run: int, console: Console | None) -> Watched:
     Raises:
         EngineError: it never began; nothing was written.
     """
-    seen = scene(client, run)
-    follower = RemoteFollower(client, seen)
     with leaving(run):
+        seen = scene(client, run)
+        follower = RemoteFollower(client, seen)
         ended, result = follower.follow(console)
     if result is None:
         raise EngineError(ended.reason)

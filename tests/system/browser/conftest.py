@@ -130,9 +130,9 @@ class Site:
         )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, start_soft_ioc: Any) -> Iterator[Site]:
-    """One for all browser tests of a worker."""
+    """One for each module of browser tests, so that nothing of it runs beside other tests."""
     ioc = start_soft_ioc("--machine", "cafe2", "--machine", "lpi", "--seed", SEED, "--speed", SPEED)
     made = Site(tmp_path_factory.mktemp("site"), ioc)
     yield made
@@ -140,7 +140,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, start_soft_ioc: Any) -> Itera
     ioc.process.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's, without a window."""
     found = shutil.which("chromium")
