@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint train bench screenshots clean
+.PHONY: help demo test test-all lint train bench screenshots clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +32,10 @@ lint: $(VENV)/.dev  ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## everything
+test: lint  ## everything but the slow tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(TESTS)
+
+test-all: lint  ## every test, the slow ones too
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 train: $(VENV)/.dev  ## train the default agent anew, into var/agents

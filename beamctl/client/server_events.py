@@ -25,7 +25,8 @@ class EventParser:
     def feed(self, chunk: bytes) -> list[ServerEvent]:
         """The events that end within a chunk."""
         # a line feed that belongs to a carriage return may come with the next chunk
-        *lines, self._rest = _END.split(self._rest + chunk) if not chunk.endswith(b"\r") else [self._rest + chunk]
+        seen = self._rest + chunk
+        *lines, self._rest = [seen] if seen.endswith(b"\r") else _END.split(seen)
         return [event for line in lines if (event := self._line(line.decode("utf-8", "replace"))) is not None]
 
     def _line(self, line: str) -> ServerEvent | None:

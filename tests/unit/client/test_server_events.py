@@ -1,7 +1,7 @@
 """The event stream format, as the HTML standard has it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beamctl.client.server_events import EventParser, ServerEvent
@@ -22,6 +22,7 @@ def test_events_of_one_chunk():
     assert EventParser().feed(STREAM) == EVENTS
 
 
+@example([78, 78])
 @given(st.lists(st.integers(0, len(STREAM))))
 def test_chunks_may_end_anywhere(cuts):
     parser, events = EventParser(), []
