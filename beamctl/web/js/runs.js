@@ -41,10 +41,15 @@ class RunWatch {
     this.listeners = new Set();
     this.refresh = calmly(300, () => this.load(false));
     this.off = [
-      onStream("record", (event) => event.run === id && this.hear(event)),
+      onStream("record", (event) => (event.run === id || this.isOfRequest(event)) && this.hear(event)),
       onStream("resumed", () => this.load(true)),
     ];
     this.ready = this.load(true);
+  }
+
+  /** What becomes of the request of this run: with its end, a section that waits is left to people. */
+  isOfRequest(event) {
+    return event.run === null && Boolean(this.run?.request) && event.payload?.request === this.run.request;
   }
 
   hear(event) {

@@ -1,11 +1,14 @@
 """What an operator does in a shift, in a real browser against a real (soft) machine."""
 
 import re
+import signal
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from beamctl.engine.epics.engine import EpicsEngine
+from beamctl.store.requests import NewRequest
+from beamctl.store.runs import NewRun
 from beamctl.store.states import RunState
 from tests.system.browser.conftest import PASSWORD, Site
 
@@ -102,6 +105,35 @@ def test_halt_freezes_and_is_restored_later(site, open_page):
     wait_for_state(page, "halted")
     page.get_by_test_id("command-restore").click()
     expect(page.get_by_test_id("bar-reason")).to_contain_text(re.compile("restored", re.I))
+
+
+def test_decisions_appear_as_soon_as_the_run_has_let_go(site, open_page):
+    """The state comes first, the end of the request a moment later: nothing else about the run changes with that."""
+    section, store = site.section("cafe2-cm2"), site.store
+    asked = {"task": f"{site.prefix}cm2-orbit", "section": section, "algorithm": "svd", "agent": "svd"}
+    site.control.send_signal(signal.SIGSTOP)  # what it would write is written here, one thing at a time
+    lease = store.leases.section(section)
+    try:
+        store.requests.submit(NewRequest(**asked, principal="tests", idempotency_key=section))
+        request = store.requests.claim()
+        record = {"task": asked["task"], "agent_hashes": None, "configuration_hash": "c", "request": request.id}
+        run = store.runs.create(lease, NewRun(section=section, principal="tests", agent="svd", **record))
+        store.runs.set_snapshot(lease, run.id, {"knobs": [], "setpoint_a": []})
+        page = open_page(f"tune/{section}")
+        for state in (RunState.RUNNING, RunState.HALTED):
+            store.runs.set_state(lease, run.id, state, "halted by tests")
+        wait_for_state(page, "halted")
+        expect(page.get_by_test_id("decide")).to_contain_text("Halted")
+        with page.expect_response(f"**/runs/{run.id}/setpoints"):  # what the last change of state has led to is over
+            store.runs.set_state(lease, run.id, RunState.HALTED, "halted by tests, as ever")
+        expect(page.get_by_test_id("bar-reason")).to_contain_text("as ever")
+        expect(page.get_by_test_id("command-restore")).to_have_count(0)
+        store.requests.finish(request.id)
+        expect(page.get_by_test_id("command-restore")).to_be_visible()
+        store.runs.finish(lease, run.id, RunState.HALTED, "cleared", "ended by tests")
+    finally:
+        lease.release()
+        site.control.send_signal(signal.SIGCONT)
 
 
 def test_somebody_else_writes(site, open_page):

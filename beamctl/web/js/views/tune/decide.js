@@ -59,6 +59,7 @@ export class DecidePanel {
         ? JSON.stringify([
             run.version,
             run.reason,
+            run.allowed,
             watch.sent,
             watch.setpoints.map((line) => [line.now, line.restored]),
           ])
