@@ -34,8 +34,9 @@ def value(soft_ioc, client):
 
 @pytest.fixture
 def redraw(soft_ioc, put):
-    """Make it the machine of a seed, with every supply at its start."""
-    return lambda seed=SEED: put(soft_ioc.name(INJECTOR.simulation.seed), seed)
+    """Make it the machine of a seed, with every supply at its start; the next test finds the first machine."""
+    yield lambda seed=SEED: put(soft_ioc.name(INJECTOR.simulation.seed), seed)
+    put(soft_ioc.name(INJECTOR.simulation.seed), SEED)
 
 
 @pytest.fixture
