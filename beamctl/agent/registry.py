@@ -37,6 +37,11 @@ class AgentFolder:
     id: str
     path: Path
 
+    @property
+    def manifest(self) -> Path:
+        """The passport."""
+        return self.path / "manifest.json"
+
 
 class Registry:
     """Agents by name.
@@ -77,14 +82,14 @@ def load_manifest(agent: AgentFolder) -> Manifest:
         IncompatibleAgentError: not a manifest.
     """
     try:
-        return Manifest.model_validate_json((agent.path / "manifest.json").read_bytes())
+        return Manifest.model_validate_json(agent.manifest.read_bytes())
     except (ValidationError, OSError) as error:
-        raise IncompatibleAgentError(f"{agent.path / 'manifest.json'} is not a valid manifest: {error}") from error
+        raise IncompatibleAgentError(f"{agent.manifest} is not a valid manifest: {error}") from error
 
 
 def write_manifest(agent: AgentFolder, manifest: Manifest) -> None:
     """Put a passport beside the policy, in one go."""
-    path = agent.path / "manifest.json"
+    path = agent.manifest
     draft = path.with_suffix(".new")
     draft.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     draft.replace(path)

@@ -1,21 +1,24 @@
-"""HTTP/1.1 with patience that ends: a connection that asks for nothing takes no place for long."""
+"""HTTP/1.1 with patience that ends: a connection that asks for nothing takes no place for long, and little memory."""
 
 import asyncio
 from typing import Any
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_S = 10.0
 """longest time from the beginning of a connection, or of a request, to the end of the request's head"""
+HEAD_BYTES = 64 * 1024
+"""a longer head is not read to its end"""
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class PatientProtocol(H11Protocol):
-    """As uvicorn has it, but a connection is closed where the head of a request does not arrive."""
+class PatientProtocol(HttpToolsProtocol):
+    """As uvicorn has it, but a connection is closed where the head of a request does not arrive, or does not end."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._deadline: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody is there."""
@@ -24,18 +27,24 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Somebody says something."""
+        if self.transport.is_closing():
+            return
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._stop()
-        elif self._deadline is None:
+        self._head_bytes = 0 if self._deadline is None else self._head_bytes + len(data)
+        if self._head_bytes > HEAD_BYTES:
+            self.transport.write(_TOO_LONG)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        if self._deadline is None:
             self._start()
 
-    def on_response_complete(self) -> None:
-        """Somebody was answered; the next request may have begun meanwhile."""
-        super().on_response_complete()
-        has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
-        if has_begun and self._deadline is None:
-            self._start()
+    def on_headers_complete(self) -> None:
+        """Its head is there."""
+        self._stop()
+        super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""

@@ -1,6 +1,8 @@
 """Routes that are closed unless they say to whom they are open."""
 
-from collections.abc import Callable, Coroutine
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from beamctl.api.access import Gate
 from beamctl.api.bodies import JsonRequest, has_body, has_json
 from beamctl.api.problem import ProblemError
-from beamctl.api.service import service_of
+from beamctl.api.service import Service, service_of
 
 
 class GatedRoute(APIRoute):
@@ -21,7 +23,7 @@ class GatedRoute(APIRoute):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        super().__init__(path, endpoint, **options)
+        super().__init__(path, _of_one_moment(endpoint) if _is_look(endpoint, options) else endpoint, **options)
         self.gate = _only_gate(self)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -48,6 +50,24 @@ def resource(tag: str) -> APIRouter:
         tag: in the documentation.
     """
     return APIRouter(tags=[tag], route_class=GatedRoute, generate_unique_id_function=lambda route: route.name)
+
+
+def _is_look(endpoint: Callable[..., Any], options: Mapping[str, Any]) -> bool:
+    """Whether it reads the store, in a thread of its own."""
+    if set(options.get("methods") or ()) != {"GET"} or inspect.iscoroutinefunction(endpoint):
+        return False
+    return "service" in inspect.signature(endpoint).parameters
+
+
+def _of_one_moment(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """What is looked up for one answer belongs together."""
+
+    @wraps(endpoint)
+    def look(*arguments: Any, service: Service, **more: Any) -> Any:
+        with service.store.moment():
+            return endpoint(*arguments, service=service, **more)
+
+    return look
 
 
 async def _identify(request: Request, gate: Gate) -> None:

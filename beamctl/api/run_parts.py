@@ -35,7 +35,7 @@ def setpoints(service: Service, run: int) -> told.Setpoints:
     """What became of every setpoint of a run."""
     one = find(service, run)
     snapshot: Mapping[str, Any] = one.run.snapshot or {"knobs": [], "setpoint_a": []}
-    last = {intent.pv: intent.new for intent in service.store.journal.of_run(run)}
+    last = {pv: intent.new for pv, intent in service.store.journal.last_intended(run).items()}
     restored = _restored(service, run)
     now = _now(service, one)
     is_owing = bool(owed(service, [one]))

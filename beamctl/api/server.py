@@ -99,7 +99,7 @@ def server_of(app: FastAPI, binding: Binding, on_ready: Callable[[], None], on_e
     """
     config = uvicorn.Config(
         app,
-        loop="asyncio",
+        loop="uvloop",
         http=PatientProtocol,
         ws="none",
         lifespan="on",

@@ -76,7 +76,7 @@ def envelope(
     write_manifest(found, manifest.model_copy(update={"envelope": measured}))
     typer.echo(
         f"{manifest.id}: {measured.samples} observations of {measured.runs} runs, threshold {measured.threshold:g}, "
-        f"written to {found.path / 'manifest.json'}"
+        f"written to {found.manifest}"
     )
 
 
@@ -98,4 +98,4 @@ def prior(
     with Console(stderr=True).status("running simulated machines ..."):
         fitted = injector_prior(machine, seed)
     write_manifest(found, manifest.model_copy(update={"gp": fitted}))
-    typer.echo(f"{manifest.id}: {len(fitted.families)} families, written to {found.path / 'manifest.json'}")
+    typer.echo(f"{manifest.id}: {len(fitted.families)} families, written to {found.manifest}")

@@ -137,9 +137,10 @@ class Journal:
         """All of a run, the oldest first."""
         return self._read(_of(run))
 
-    def last_intended(self, run: int, pv: str) -> Intent | None:
-        """The latest one of a setpoint; None where the run has never meant to write it."""
-        return next(reversed(self._read(_of(run), IntentRow.pv == pv)), None)
+    def last_intended(self, run: int) -> dict[str, Intent]:
+        """The latest one of every setpoint that a run has meant to write, by PV."""
+        latest = select(func.max(IntentRow.id)).where(IntentRow.run == run).group_by(IntentRow.pv)
+        return {intent.pv: intent for intent in self._read(IntentRow.id.in_(latest))}
 
     def _read(self, *conditions: ColumnElement[bool]) -> list[Intent]:
         query = select(IntentRow).where(*conditions).order_by(IntentRow.id)

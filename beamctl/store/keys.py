@@ -99,9 +99,9 @@ class Keys:
         key = _key(row)
         return key if key.user.enabled and not key.revoked and now() < key.expires else None
 
-    def touch(self, key: int) -> None:
+    def touch(self, key: Key) -> None:
         """It is used; written down once a minute at most, and no event."""
-        touch(self._database, KeyRow, key)
+        touch(self._database, KeyRow, key.id, key.last_used)
 
     def get(self, key: int) -> Key:
         """One of them.

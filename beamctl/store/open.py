@@ -1,6 +1,7 @@
 """Opening a store: creates an empty one, brings an older one up to date, refuses what cannot be written."""
 
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text, update
@@ -64,6 +65,10 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Reads that belong together; see :meth:`beamctl.store.database.Database.moment`."""
+        return self.database.moment()
 
     def watch(self) -> Watch:
         """Wait for rows of others; see :mod:`beamctl.store.watch`."""

@@ -82,9 +82,9 @@ class Sessions:
         session = Session(row.id, joined_user(row), row.created, row.expires, row.last_used)
         return session if session.user.enabled and now() < session.expires else None
 
-    def touch(self, session: int) -> None:
+    def touch(self, session: Session) -> None:
         """It is used; written down once a minute at most, and no event."""
-        touch(self._database, SessionRow, session)
+        touch(self._database, SessionRow, session.id, session.last_used)
 
     def end(self, session: int) -> None:
         """End one; nothing where it has ended."""
@@ -103,15 +103,15 @@ class Sessions:
                 _end(connection, user, ended)
 
 
-def touch(database: Database, table: type[SessionRow] | type[KeyRow], credential: int) -> None:
+def touch(
+    database: Database, table: type[SessionRow] | type[KeyRow], credential: int, last_used: datetime | None
+) -> None:
     """Write down that a credential is used, unless that was done within the last minute.
 
     On a full disk it is not written down: people have to be able to look, and to find out why.
     """
     time = now()
-    with database.read() as connection:
-        last = connection.execute(select(table.last_used).where(table.id == credential)).scalar_one_or_none()
-    if last is None or time - last >= TOUCH_EVERY:
+    if last_used is None or time - last_used >= TOUCH_EVERY:
         with suppress(StoreError), database.write() as connection:
             connection.execute(update(table).where(table.id == credential).values(last_used=time))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,7 +140,7 @@ class OrbitKit:
         problem = self.problem(choice)
         return OrbitCourse(problem, agent) if mapping is None else MappedOrbitCourse(problem, agent, mapping)
 
-    @property
+    @cached_property
     def section_hash(self) -> str:
         """Hash of what tuning the task's section depends on."""
         return description_hash(self.machine, self.ion, self.task.section)

@@ -6,14 +6,15 @@ python -m tests.load.kill_serve [TIMES]
 import asyncio
 import random
 import sys
+import threading
 import time
 from collections import Counter
 
 from beamctl.store.check import check_store
-from beamctl.store.states import RequestState
 from tests.load.clients import Seen, listen
-from tests.load.load import row
-from tests.load.plant import ENDLESS, Plant, percentile, plant
+from tests.load.load import ROUNDS, row
+from tests.load.plant import Plant, percentile, plant
+from tests.load.rounds import Rounds, slower
 
 CLIENTS = 20
 LONGEST_S = 4.0
@@ -27,7 +28,6 @@ async def campaign(one: Plant, times: int, seen: list[Seen], starts: list[float]
     clients = [asyncio.create_task(listen(one.serve.port, one.keys[0], "", s, stop, first)) for s in seen]
     for _ in range(times):
         await asyncio.sleep(random.uniform(0.2, LONGEST_S))
-        keep_at_work(one)
         await asyncio.to_thread(one.serve.kill)
         killed = time.monotonic()
         ticks = [s.ticks for s in seen]
@@ -42,28 +42,24 @@ async def campaign(one: Plant, times: int, seen: list[Seen], starts: list[float]
     await asyncio.gather(*clients)
 
 
-def keep_at_work(one: Plant) -> None:
-    """Ask for another run as soon as the one before has ended, past the service."""
-    store = one.control.store
-    if not store.runs.unfinished() and not store.requests.list(RequestState.WAITING):
-        one.control.ask(TASK, **ENDLESS)
-
-
 def main() -> None:
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     seen, starts, backs = [Seen() for _ in range(CLIENTS)], [], []
     with plant(1) as one:
-        one.begin(TASK)
-        time.sleep(20.0)
-        quiet = one.step_seconds(TASK)
-        begin = one.control.store.events.end().seq
+        before, meanwhile = Rounds(one.control, TASK), Rounds(one.control, TASK)
+        for _ in range(ROUNDS):
+            before.one()
+        begin, stop = one.control.store.events.end().seq, threading.Event()
+        work = threading.Thread(target=meanwhile.go_on, args=(stop,))
+        work.start()
         asyncio.run(campaign(one, times, seen, starts, backs))
+        stop.set()
+        work.join()
         states = Counter(f"{run.state.value} {run.outcome}".strip() for run in one.control.store.runs.list())
         whole = sum(s.ids == list(range(begin + 1, s.ids[-1] + 1)) for s in seen)
         print(f"{times} kills: {whole} of {CLIENTS} clients have every event once, {seen[0].ids[-1] - begin} events")
-        print(f"runs: {dict(states)}; {len(one.step_seconds(TASK, begin))} steps meanwhile; chain {_chain(one)}")
-        print(row("step before, ms", quiet))
-        print(row("step meanwhile, ms", one.step_seconds(TASK, begin)))
+        print(f"runs: {dict(states)}; chain {_chain(one)}")
+        print(slower(before, meanwhile))
         print(row("start to ready, ms", starts))
         print(row("kill to tick at every client, ms", backs))
         print(f"worst back after {percentile(backs, 1.0):.1f} s")

@@ -3,27 +3,42 @@
     python -m tests.load.load [SECONDS]
 
 200 clients of the event stream, of which 20 read nothing, 100 reads and 5 commands a second, three runs at work; every
-15 s a run is halted, and the IOC's own log says when it was last sent a setpoint.
+15 s a run is halted, and the IOC's own log says when it was last sent a setpoint. Figures begin when all clients have
+connected; that takes a moment, which is told apart.
 """
 
 import asyncio
 import os
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.load.clients import Connection, Seen, at_a_rate, listen, stall
 from tests.load.plant import TASKS, Plant, percentile, plant
+from tests.load.rounds import Rounds, slower
 
 STREAMS, STALLED = 200, 20
 ACCOUNTS = 20
 READS_PER_S, COMMANDS_PER_S = 100, 5
 HALT_EVERY_S = 15.0
-QUIET_S = 40.0
-"""how long runs are watched before the load begins"""
+ROUNDS = 4
+"""of a run before the load begins"""
+SETTLE_S = 5.0
+"""for 200 clients that connect all at once"""
+SLOW_S = 0.1
 MEASURED, COMMANDED, HALTED = TASKS
+KINDS = (
+    "/machine",
+    "/runs/N",
+    "/runs",
+    "/runs/N/setpoints",
+    "/service",
+    "/sections/N/live",
+    "/requests",
+    "/runs/N/steps",
+)
 
 
 @dataclass
@@ -36,6 +51,8 @@ class Figures:
     halts: list[float] = field(default_factory=list)
     streams: list[Seen] = field(default_factory=list)
     late: int = 0
+    connecting_s: float = 0.0
+    slow: Counter[int] = field(default_factory=Counter)
 
 
 class Load:
@@ -45,7 +62,8 @@ class Load:
         self.plant = plant
         self.seconds = seconds
         self.figures = Figures()
-        self.runs = {task: plant.begin(task) for task in TASKS}
+        self.runs = {task: plant.begin(task) for task in (COMMANDED, HALTED)}
+        self.rounds = {name: Rounds(plant.control, MEASURED) for name in ("before", "meanwhile")}
         self._free: asyncio.Queue[Connection] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -63,17 +81,27 @@ class Load:
             else:
                 self.figures.streams.append(Seen())
                 tasks.append(listen(port, keys[n % ACCOUNTS], query, self.figures.streams[-1], stop))
-        tasks += [
+        running = [asyncio.create_task(task) for task in tasks]
+        await asyncio.sleep(SETTLE_S)
+        self.figures.connecting_s = max(seen.longest_gap_s for seen in self.figures.streams)
+        for seen in self.figures.streams:
+            seen.longest_gap_s = 0.0
+        self._began = time.monotonic()
+        measured = threading.Event()
+        rounds = asyncio.create_task(asyncio.to_thread(self.rounds["meanwhile"].go_on, measured))
+        keeper = asyncio.create_task(self._keep(COMMANDED))
+        tasks = [
             at_a_rate(READS_PER_S, stop, self._read),
             at_a_rate(COMMANDS_PER_S, stop, self._command),
             self._halt(stop),
         ]
-        keepers = [asyncio.create_task(self._keep(task)) for task in (MEASURED, COMMANDED)]
-        running = [asyncio.create_task(task) for task in tasks]
+        running += [asyncio.create_task(task) for task in tasks]
         await asyncio.sleep(self.seconds)
+        measured.set()
+        await rounds
         stop.set()
         _, late = await asyncio.wait(running, timeout=30.0)
-        for task in (*late, *keepers):
+        for task in (*late, keeper):
             task.cancel()
         self.figures.late = len(late)
 
@@ -85,18 +113,19 @@ class Load:
                 self.runs[task] = await asyncio.to_thread(self.plant.begin, task)
 
     async def _read(self, number: int) -> None:
-        run = self.runs[TASKS[number % 3]]
+        run = self.runs[COMMANDED if number % 2 else HALTED]
         paths = (
             "/machine", f"/runs/{run}", "/runs", f"/runs/{run}/setpoints", "/service",
             f"/machine/sections/{self.plant.sections[TASKS[number % 3]]}/live", "/requests", f"/runs/{run}/steps",
         )  # fmt: skip
-        path = paths[number % len(paths)]
-        kind = path.replace(str(run), "N")
+        kind = number % len(paths)
         connection = await self._free.get()
         try:
             began = time.monotonic()
-            status, _ = await connection.ask("GET", path)
-            self.figures.reads[kind].append(time.monotonic() - began)
+            status, _ = await connection.ask("GET", paths[kind])
+            took = time.monotonic() - began
+            self.figures.reads[KINDS[kind]].append(took)
+            self.figures.slow[int(began - self._began)] += took > SLOW_S
             self.figures.statuses[status] += 1
         finally:
             self._free.put_nowait(connection)
@@ -128,17 +157,17 @@ def row(name: str, values: list[float], unit: float = 1e3) -> str:
     return f"{name:45} n {len(values):6}  p50 {next(found):8.1f}  p99 {next(found):8.1f}  max {next(found):8.1f}"
 
 
-def report(load: Load, before: list[float], during: list[float], memory: Callable[[], str]) -> None:
+def report(load: Load, memory: str) -> None:
     """Everything on standard output; ms and MB."""
     f = load.figures
     every = [seconds for values in f.reads.values() for seconds in values]
     print(row("reads, ms", every))
     for kind, values in sorted(f.reads.items()):
         print(row(f"  {kind}", values))
+    print("reads above 0.1 s, by second of the load:", {second: n for second, n in sorted(f.slow.items()) if n})
     print(row("commands, ms", f.commands))
     print(row("halt asked to last put, ms", f.halts))
-    print(row("step of a run before the load, ms", before))
-    print(row("step of runs of the same task under load, ms", during))
+    print(slower(load.rounds["before"], load.rounds["meanwhile"]))
     print("statuses", dict(f.statuses), "clients that had not ended after 30 s:", f.late)
     ends = {seen.ids[-1] if seen.ids else None for seen in f.streams}
     ok = sum(seen.ids == list(range(seen.ids[0], seen.ids[-1] + 1)) for seen in f.streams if seen.ids)
@@ -146,24 +175,25 @@ def report(load: Load, before: list[float], during: list[float], memory: Callabl
     print(f"streams: drops {sum(s.drops for s in f.streams)}, MB {sum(s.bytes for s in f.streams) / 1e6:.1f}, "
           f"live {sum(s.live for s in f.streams)}, ticks {sum(s.ticks for s in f.streams)}")  # fmt: skip
     print(row("longest silence of a stream, ms", [s.longest_gap_s for s in f.streams]))
-    print(memory())
+    print(f"longest silence while all connected at once: {f.connecting_s:.1f} s")
+    print(memory)
 
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 120.0
     with plant(ACCOUNTS) as one:
         load = Load(one, seconds)
-        time.sleep(QUIET_S)
-        before = one.step_seconds(MEASURED)
-        end = one.control.store.events.end().seq
-        first, spent = one.serve.memory_mb, one.serve.cpu_s
+        for _ in range(ROUNDS):
+            load.rounds["before"].one()
+        first, spent, began = one.serve.memory_mb, one.serve.cpu_s, time.monotonic()
         asyncio.run(load.run())
+        took = time.monotonic() - began
         memory = (
             f"resident: {first:.0f} MB before, {one.serve.memory_mb:.0f} MB at the end of the load; "
-            f"CPU of the service {100 * (one.serve.cpu_s - spent) / seconds:.0f} % of a core, "
+            f"CPU of the service {100 * (one.serve.cpu_s - spent) / took:.0f} % of a core, "
             f"load of the host {os.getloadavg()[0]:.1f}"
         )
-        report(load, before, one.step_seconds(MEASURED, end), lambda: memory)
+        report(load, memory)
         print("the service has said:", one.serve.said()[-2000:] or "nothing")
 
 

@@ -1,6 +1,5 @@
 """Soft IOC, control process and service as three processes, as ``beamctl up --soft`` has them, with a log of puts."""
 
-import itertools
 import secrets
 import sys
 import time
@@ -43,27 +42,19 @@ class Plant:
         self.keys = [person(self.control.store, f"viewer-{n}", Role.VIEWER) for n in range(accounts)]
         self.operator = person(self.control.store, "operator", Role.OPERATOR)
         self.serve.start()
+        self._client = self.serve.client(self.operator)
         self.sections = {task: self.control.deployment.kit(task).key for task in TASKS}
         self.knobs = {t: {k.setpoint for k in self.control.deployment.kit(t).layout().knobs} for t in TASKS}
 
     def begin(self, task: str) -> int:
         """A run that goes on until somebody ends it; its number."""
-        with self.serve.client(self.operator) as client:
-            made = client.post("/runs", json={"task": task, **ENDLESS}).raise_for_status().json()
-            return int(wait_for(lambda: client.get(f"/requests/{made['id']}").json()["run"]))
+        made = self._client.post("/runs", json={"task": task, **ENDLESS}).raise_for_status().json()
+        return int(wait_for(lambda: self._client.get(f"/requests/{made['id']}").json()["run"]))
 
     def last_put(self, task: str) -> float:
         """When the IOC was last sent a setpoint of a task, wall clock; 0: never."""
         lines = map(str.split, self._puts.read_text().splitlines())
         return max((float(at) for at, pv, _ in lines if pv in self.knobs[task]), default=0.0)
-
-    def step_seconds(self, task: str, after: int = 0) -> list[float]:
-        """Times between the readings of a task's runs behind an event, s on the runs' clocks."""
-        found: list[float] = []
-        for run in self.control.store.runs.list(task=task, limit=1000):
-            events = self.control.store.pages.events(run.id, ("visited",), after)
-            found += [b.payload["seconds"] - a.payload["seconds"] for a, b in itertools.pairwise(events)]
-        return found
 
     def again(self, task: str, run: int) -> int:
         """The next run of a task, as soon as this one has ended."""
@@ -71,6 +62,7 @@ class Plant:
         return self.begin(task)
 
     def close(self) -> None:
+        self._client.close()
         self.serve.close()
         self.control.close()
         self._ioc.close()

@@ -71,7 +71,7 @@ class Identification:
         key = self._store.keys.find(token_hash(token)) if is_token(token, KEY) else None
         if key is None or key.revoked or now() >= key.expires or not key.user.enabled:
             return None
-        self._store.keys.touch(key.id)
+        self._store.keys.touch(key)
         role = key.scope if key.user.role.covers(key.scope) else key.user.role
         return Principal(key.user.name, role, "key", key.expires, credential=key.id)
 

@@ -51,7 +51,7 @@ class SessionPolicy:
         session = self._store.sessions.find(token_hash(token))
         if session is None or not session.user.enabled or self._is_over(session, now()):
             return None
-        self._store.sessions.touch(session.id)
+        self._store.sessions.touch(session)
         return session
 
     def ends(self, session: Session) -> datetime:

@@ -1,6 +1,7 @@
 """The service itself: who it is, whether it is well, its figures for monitoring."""
 
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 
 from fastapi import Response
@@ -43,7 +44,7 @@ async def get_metrics(service: Served, viewer: Viewer) -> Response:
 def get_service(service: Served, viewer: Viewer) -> ServiceInfo:
     """Versions, store, machines, and the control process."""
     return ServiceInfo(
-        version=version("beamctl"),
+        version=_version(),
         api_version=API_VERSION,
         store=service.store.name,
         machines=service.machines.titles,
@@ -51,3 +52,9 @@ def get_service(service: Served, viewer: Viewer) -> ServiceInfo:
         last_event=service.store.events.end().seq,
         time=datetime.now(UTC),
     )
+
+
+@cache
+def _version() -> str:
+    """Looked up in a file, once."""
+    return version("beamctl")

@@ -1,5 +1,7 @@
 """Tasks, as the service tells of them."""
 
+from functools import lru_cache
+
 from beamctl.agent.manifest import Manifest
 from beamctl.agent.registry import AgentFolder, load_manifest
 from beamctl.api.schemas.machine import Task
@@ -59,13 +61,19 @@ def manifests(deployment: Deployment) -> dict[str, tuple[AgentFolder, Manifest]]
     found: dict[str, tuple[AgentFolder, Manifest]] = {}
     for folder in deployment.registry.list():
         try:
-            found[folder.id] = folder, load_manifest(folder)
-        except IncompatibleAgentError:
+            found[folder.id] = folder, _manifest(folder, folder.manifest.stat().st_mtime_ns)
+        except (IncompatibleAgentError, OSError):
             continue
     return found
 
 
+@lru_cache(maxsize=256)
+def _manifest(folder: AgentFolder, written_ns: int) -> Manifest:
+    """Read again where it was written anew."""
+    return load_manifest(folder)
+
+
 def _agents(deployment: Deployment, store: Store, kit: TaskKit) -> list[str]:
-    names = [name for name, (_, manifest) in manifests(deployment).items() if suits(manifest, kit)]
-    names.sort(key=lambda name: (name != kit.default_agent, name))
-    return [name for name in names if store.switches.enabled(name)]
+    off = {switch.agent for switch in store.switches.list() if not switch.enabled}
+    names = [name for name, (_, manifest) in manifests(deployment).items() if name not in off and suits(manifest, kit)]
+    return sorted(names, key=lambda name: (name != kit.default_agent, name))

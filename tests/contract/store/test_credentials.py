@@ -123,16 +123,16 @@ def test_use_is_written_down_once_a_minute_and_wakes_nobody(store, other, kind):
     credentials, find = credential(store, kind)
     aged = age(store, kind, 0.5)
     before = store.events.end()
-    credentials.touch(find().id)
+    credentials.touch(find())
     assert find().last_used == aged
     age(store, kind, 1.5)
     with other.watch() as watch:
-        credentials.touch(find().id)
+        credentials.touch(find())
         assert store.database.is_sqlite or not watch.wait(0.05)
         touched = find().last_used
         assert datetime.now(UTC) - touched < timedelta(seconds=30)
         watch.wait(0.0)
-        credentials.touch(find().id)
+        credentials.touch(find())
         assert not watch.wait(0.05)
     assert find().last_used == touched
     assert store.events.end() == before
@@ -144,7 +144,7 @@ def test_use_of_a_store_that_takes_no_rows_is_no_error(store, url, kind):
     _, find = credential(store, kind)
     aged = age(store, kind, 5)
     with open_store(url, read_only=True) as reader:
-        getattr(reader, kind).touch(find().id)
+        getattr(reader, kind).touch(find())
     assert find().last_used == aged
 
 

@@ -288,9 +288,10 @@ def test_intents_are_settled_once(store, lease, run):
     assert not store.journal.unsettled()[1].is_settled  # all or nothing
     store.journal.settle({first[1]: WriteResult(Outcome.ALTERED, 1.5, 1.25), second[0]: ok(2.0)})
     assert store.journal.unsettled() == []
-    assert store.journal.last_intended(run.id, "a").new == 2.0
-    assert store.journal.last_intended(run.id, "b").held == 1.25
-    assert store.journal.last_intended(run.id, "c") is None
+    last = store.journal.last_intended(run.id)
+    assert last.keys() == {"a", "b"}
+    assert last["a"].new == 2.0
+    assert last["b"].held == 1.25
 
 
 def test_an_intent_that_may_not_be_written_leaves_nothing(store, lease, run):
