@@ -52,6 +52,7 @@ class Figures:
     streams: list[Seen] = field(default_factory=list)
     late: int = 0
     connecting_s: float = 0.0
+    own_lag: Counter[int] = field(default_factory=Counter)
     slow: Counter[int] = field(default_factory=Counter)
 
 
@@ -94,6 +95,7 @@ class Load:
             at_a_rate(READS_PER_S, stop, self._read),
             at_a_rate(COMMANDS_PER_S, stop, self._command),
             self._halt(stop),
+            self._watch_itself(stop),
         ]
         running += [asyncio.create_task(task) for task in tasks]
         await asyncio.sleep(self.seconds)
@@ -130,6 +132,13 @@ class Load:
         finally:
             self._free.put_nowait(connection)
 
+    async def _watch_itself(self, stop: asyncio.Event) -> None:
+        """When the clients, which share a process, were late themselves."""
+        while not stop.is_set():
+            due = time.monotonic() + 0.02
+            await asyncio.sleep(0.02)
+            self.figures.own_lag[int(due - self._began)] += time.monotonic() - due > SLOW_S / 2
+
     async def _command(self, number: int) -> None:
         verb = "pause" if number % 2 else "resume"
         connection = Connection(self.plant.serve.port, self.plant.operator)
@@ -165,6 +174,7 @@ def report(load: Load, memory: str) -> None:
     for kind, values in sorted(f.reads.items()):
         print(row(f"  {kind}", values))
     print("reads above 0.1 s, by second of the load:", {second: n for second, n in sorted(f.slow.items()) if n})
+    print("the clients themselves late by 0.05 s:", {second: n for second, n in sorted(f.own_lag.items()) if n})
     print(row("commands, ms", f.commands))
     print(row("halt asked to last put, ms", f.halts))
     print(slower(load.rounds["before"], load.rounds["meanwhile"]))
