@@ -25,13 +25,15 @@ class Hosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http" or self._is_ours(scope):
-            await self._app(scope, receive, send)
-            return
-        detail = f"this service is {', '.join(sorted(self._names))}; further names are set by BEAMCTL_HTTP_HOSTS"
-        await problem_response(ProblemError("wrong-host", detail))(scope, receive, send)
+        problem = self._problem(scope) if scope["type"] == "http" else None
+        await (self._app if problem is None else problem_response(problem))(scope, receive, send)
 
-    def _is_ours(self, scope: Scope) -> bool:
+    def _problem(self, scope: Scope) -> ProblemError | None:
         given = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
-        match = _HOST.fullmatch(given[0]) if len(given) == 1 else None
-        return match is not None and match.group(1).rstrip(".") in self._names
+        if len(given) != 1:
+            return ProblemError("bad-request", f"a request needs one Host header, not {len(given)}")
+        match = _HOST.fullmatch(given[0])
+        if match is not None and match.group(1).rstrip(".") in self._names:
+            return None
+        detail = f"this service is {', '.join(sorted(self._names))}; further names are set by BEAMCTL_HTTP_HOSTS"
+        return ProblemError("wrong-host", detail)

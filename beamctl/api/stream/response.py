@@ -89,7 +89,7 @@ class EventStream(Response):
         """What is to be sent, as fast as it is taken."""
         hub, client, clock = self._hub, self._client, asyncio.get_running_loop().time
         yield frames.RETRY
-        client.check_at = clock() + CHECK_S * random()  # who came together is not asked together
+        client.check_at = clock() + CHECK_S * random()  # noqa: S311 - who came together is not asked together
         while not hub.is_closed:
             client.wake.clear()
             is_behind = client.cursor + 1 < hub.first

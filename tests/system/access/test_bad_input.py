@@ -198,7 +198,7 @@ def test_methods_that_are_none(admin):
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil", "[::2]", "", "a b", "127.0.0.1:99999999", "\x7f"],
+    ["evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil", "[::2]", "", "a b", "127.0.0.1:99999999"],
 )
 def test_names_that_are_not_ours(house, host):
     answer = house.client().get("/healthz", headers={"Host": host})
@@ -282,8 +282,9 @@ def test_a_body_that_does_not_arrive(tmp_path, deployment):
 @pytest.mark.parametrize(
     "request_line",
     [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: \x7f\r\n\r\n",
         b"GARBAGE\r\n\r\n",
         b"GET / HTTP/x\r\nHost: localhost\r\n\r\n",
         b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",

@@ -1,5 +1,6 @@
 """What goes wrong inside, and clients that take their time."""
 
+import contextlib
 import logging
 import socket
 import sqlite3
@@ -68,6 +69,18 @@ def closed_after(house, *parts: bytes) -> float:
 def test_connections_that_ask_for_nothing_are_closed(house, monkeypatch, parts):
     monkeypatch.setattr(protocol, "HEAD_S", 0.2)
     assert 0.1 < closed_after(house, *parts) < PATIENCE_S / 2
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])
+def test_a_head_that_is_too_long_is_refused(house, end):
+    with socket.create_connection(("127.0.0.1", house.port), PATIENCE_S) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        with contextlib.suppress(OSError):  # closed before all is sent
+            for _ in range(40):
+                connection.sendall(10_000 * b"a")
+            connection.sendall(end)
+        answer = connection.makefile("rb").readline()
+    assert answer.startswith(b"HTTP/1.1 431 ")
 
 
 def test_whoever_asks_is_served_for_longer(house, monkeypatch):
