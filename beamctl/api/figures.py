@@ -25,6 +25,7 @@ class RunFigures:
         step: steps taken.
         initial, best, final: figures; empty where nothing was measured.
         upto: the last event that was looked at.
+        has_result: the run has written down how it ended.
     """
 
     step: int = 0
@@ -32,6 +33,7 @@ class RunFigures:
     best: Figures = field(default_factory=dict)
     final: Figures = field(default_factory=dict)
     upto: int = 0
+    has_result: bool = False
 
     def with_reading(self, row: FigureRow) -> "RunFigures":
         """Another reading, or the result, was written down."""
@@ -39,7 +41,7 @@ class RunFigures:
             return self
         figures = numbers.figures(row.figures)
         if row.step is None:
-            return replace(self, final=figures or self.final, upto=row.seq)
+            return replace(self, final=figures or self.final, upto=row.seq, has_result=True)
         return RunFigures(
             step=row.step,
             initial=self.initial or figures,

@@ -125,15 +125,17 @@ def _summary(service: Service, one: Listed, figures: RunFigures, *, is_owed: boo
         "max_steps": max_steps(service, one, choice),
         "initial": figures.initial,
         "best": figures.best,
-        "final": figures.final,
+        "final": figures.final if run.ended is None or figures.has_result else {},  # what recovery leaves is not read
     }
 
 
 def max_steps(service: Service, one: Listed, choice: Mapping[str, Scalar]) -> int | None:
-    """The budget of a run; None where it is not known."""
-    asked = choice.get("max_steps")
-    if asked is not None:
-        return int(asked)
+    """The budget of a run; None where it is not known, or not spent to its end as that of going back to a setting."""
+    if one.kind is RunKind.SNAPSHOT:
+        return None
+    known = (one.run.snapshot or {}).get("max_steps") or choice.get("max_steps")
+    if known is not None:
+        return int(known)
     return service.budgets.get(one.run.task) if one.kind is RunKind.TUNE else None
 
 

@@ -138,7 +138,7 @@ def _here(
         reached = with_fences(engine or epics_engine(), kit.layout())
         run = store.runs.create(lease, new)
         done.run = run.id
-        record = StoreRecord(store, lease, run.id, asdict(choice))
+        record = StoreRecord(store, lease, run.id, asdict(choice), course.max_steps)
         display = _display(console, kit, course, done, f"run {run.id}, ")
         tuning = TuningRun(
             reached, kit.layout(), course, _noting(done.steps, display), d.settings.connect_timeout_s, record, Orders()

@@ -187,7 +187,8 @@ class Moves:
     def _measured_again(self) -> None:
         measured = self.measure()
         self._progress.measured_again(self._held(self._progress.visits[-1].setpoint_a), measured)
-        self._record.measured_again(self._progress.steps, self._progress.visits[-1])
+        steps, visit, figures = self._progress.steps, self._progress.visits[-1], self._course.figures(measured)
+        self._record.measured_again(steps, visit, figures, self._clock.now() - self._started)
 
     def _held(self, asked: Array) -> Array:
         """Where the knobs are, A: as asked for, unless somebody or we ourselves have moved them since."""

@@ -23,7 +23,7 @@ class Record(Journal, Protocol):
     def visited(self, step: int, visit: Visit, note: str, figures: Figures, seconds: float) -> None:
         """A setting was read."""
 
-    def measured_again(self, step: int, visit: Visit) -> None:
+    def measured_again(self, step: int, visit: Visit, figures: Figures, seconds: float) -> None:
         """The newest reading was void; this one takes its place."""
 
     def proposed(self, step: int, setpoint_a: Array, change_a: Array, predicted: Figures) -> None:
@@ -51,7 +51,7 @@ class NoRecord(NoJournal):
     def visited(self, step: int, visit: Visit, note: str, figures: Figures, seconds: float) -> None:
         """Nothing."""
 
-    def measured_again(self, step: int, visit: Visit) -> None:
+    def measured_again(self, step: int, visit: Visit, figures: Figures, seconds: float) -> None:
         """Nothing."""
 
     def proposed(self, step: int, setpoint_a: Array, change_a: Array, predicted: Figures) -> None:

@@ -30,10 +30,19 @@ class StoreRecord:
         lease: of the section.
         run: number of the run.
         choice: what was asked for, so that the run can be replayed.
+        max_steps: budget, for people.
     """
 
-    def __init__(self, store: Store, lease: Lease, run: int, choice: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lease: Lease,
+        run: int,
+        choice: Mapping[str, object] | None = None,
+        max_steps: int | None = None,
+    ) -> None:
         self._choice = choice or {}
+        self._max_steps = max_steps
         self._store = store
         self._lease = lease
         self._run = run
@@ -64,6 +73,7 @@ class StoreRecord:
         content = {
             "knobs": knobs,
             "choice": self._choice,
+            "max_steps": self._max_steps,
             "setpoint_a": snapshot.setpoint_a.tolist(),
             "readback_a": snapshot.readback_a.tolist(),
             "identity": snapshot.identity,
@@ -79,9 +89,9 @@ class StoreRecord:
         """A setting, what was read there, and every raw sample."""
         self._append("visited", step, visit, {"note": note, "figures": dict(figures), "seconds": seconds})
 
-    def measured_again(self, step: int, visit: Visit) -> None:
+    def measured_again(self, step: int, visit: Visit, figures: Figures, seconds: float) -> None:
         """The same setting, read again."""
-        self._append("measured again", step, visit, {})
+        self._append("measured again", step, visit, {"figures": dict(figures), "seconds": seconds})
 
     def proposed(self, step: int, setpoint_a: Array, change_a: Array, predicted: Figures) -> None:
         """What a person has to look at before it is written."""

@@ -146,7 +146,7 @@ class ControlWorkshop:
             course,
             self._listen(run, course.max_steps),
             self._deployment.settings.connect_timeout_s,
-            StoreRecord(self._store, lease, run.id, asdict(choice)),
+            StoreRecord(self._store, lease, run.id, asdict(choice), course.max_steps),
             orders,
             asks=request.needs_approval and choice.algorithm != PREFLIGHT,
         )

@@ -17,12 +17,18 @@ WATCH_S = 60.0
 LAG = """() => {
   window.lags = []; window.frames = 0;
   const seen = new EventSource("/api/v1/events?live=" + encodeURIComponent("cafe2-cm1"));
-  const target = document.querySelector("[data-testid=figure-now]");
-  let pending = null;
-  const drawn = () => { if (pending !== null) { window.lags.push(performance.now() - pending); pending = null; } };
-  new MutationObserver(drawn)
-    .observe(target, {subtree: true, childList: true, characterData: true});
-  seen.addEventListener("live", () => { window.frames += 1; if (pending === null) pending = performance.now(); });
+  const panel = document.querySelector("[data-reading]"), came = new Map();
+  const drawn = () => {
+    for (const [time, at] of came) if (time <= panel.dataset.reading) {
+      window.lags.push(performance.now() - at); came.delete(time);
+    }
+  };
+  new MutationObserver(drawn).observe(panel, {attributes: true});
+  seen.addEventListener("live", (event) => {
+    window.frames += 1;
+    came.set(JSON.parse(event.data).time, performance.now());
+    drawn();
+  });
 }"""
 
 
@@ -38,7 +44,7 @@ def main() -> None:
             stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
         try:
-            url = _url(up)
+            url = _url(up, Path(folder) / "up.log")
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             _look(browser, url)
             browser.close()
@@ -48,12 +54,14 @@ def main() -> None:
             log.close()
 
 
-def _url(up: "subprocess.Popen[str]") -> str:
+def _url(up: "subprocess.Popen[str]", log: Path) -> str:
     assert up.stdout is not None
+    said = ""
     for line in up.stdout:
         if "READY http" in line:
             return "http" + line.split("READY http")[1].split()[0]
-    raise RuntimeError("the service did not come up")
+        said += line
+    raise RuntimeError(f"the service did not come up:\n{said}{log.read_text()}")
 
 
 def _look(browser: Any, url: str) -> None:

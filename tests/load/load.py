@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.load.clients import Connection, Seen, at_a_rate, listen, stall
 from tests.load.plant import TASKS, Plant, percentile, plant
@@ -160,6 +161,11 @@ class Load:
             self.runs[HALTED] = await asyncio.to_thread(self.plant.again, HALTED, self.runs[HALTED])
 
 
+def stolen_s() -> float:
+    """What a host beside this virtual one has taken from all its processors since it was started."""
+    return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / os.sysconf("SC_CLK_TCK")
+
+
 def row(name: str, values: list[float], unit: float = 1e3) -> str:
     """Median, 99 %, most."""
     found = (percentile(values, share) * unit for share in (0.5, 0.99, 1.0))
@@ -195,13 +201,14 @@ def main() -> None:
         load = Load(one, seconds)
         for _ in range(ROUNDS):
             load.rounds["before"].one()
-        first, spent, began = one.serve.memory_mb, one.serve.cpu_s, time.monotonic()
+        first, spent, began, stolen = one.serve.memory_mb, one.serve.cpu_s, time.monotonic(), stolen_s()
         asyncio.run(load.run())
         took = time.monotonic() - began
         memory = (
             f"resident: {first:.0f} MB before, {one.serve.memory_mb:.0f} MB at the end of the load; "
             f"CPU of the service {100 * (one.serve.cpu_s - spent) / took:.0f} % of a core, "
-            f"load of the host {os.getloadavg()[0]:.1f}"
+            f"load of the host {os.getloadavg()[0]:.1f}, taken by other hosts beside it "
+            f"{100 * (stolen_s() - stolen) / took / (os.cpu_count() or 1):.1f} %"
         )
         report(load, memory)
         print("the service has said:", one.serve.said()[-2000:] or "nothing")

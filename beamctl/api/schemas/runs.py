@@ -51,10 +51,11 @@ class RestoreSnapshot(Asked):
 
     Attributes:
         of: which setting of the run: what it ``found``, or its ``best`` one.
-        review, if_control_down, note: as :class:`NewRequest`.
+        approval, review, if_control_down, note: as :class:`NewRequest`.
     """
 
     of: Literal["found", "best"] = "found"
+    approval: StrictBool = False
     review: StrictBool = False
     if_control_down: Literal["wait", "refuse"] = "wait"
     note: Line = ""
@@ -115,7 +116,8 @@ class RunSummary(Told):
         is_over: it has ended and its section is free.
         restore_owed: what was written has neither been accepted nor restored.
         step, max_steps: taken and allowed; ``max_steps`` null where not known.
-        initial, best, final: figures, with the unit in the name; empty where nothing was measured yet.
+        initial, best, final: figures, with the unit in the name; empty where nothing was measured, ``final`` also
+            where a control process that was started again has brought the setpoints back.
     """
 
     id: Identifier

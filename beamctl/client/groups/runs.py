@@ -181,13 +181,14 @@ class RunCalls(Group[W]):
         run: int,
         *,
         of: Literal["found", "best"] = "found",
+        approval: bool = False,
         review: bool = False,
         if_control_down: IfDown = "wait",
         note: str = "",
         key: str | None = None,
     ) -> Work[Request]:
         """Ask for a run that goes to what this one has found, or to its best setting; ``key`` as in :meth:`start`."""
-        body = {"of": of, "review": review, "if_control_down": if_control_down, "note": note}
+        body = {"of": of, "approval": approval, "review": review, "if_control_down": if_control_down, "note": note}
         return request_once(self._access, f"/runs/{run}/snapshot", body, key)
 
     @Streamed

@@ -53,7 +53,10 @@ class Requests:
         kit = self._kit(run.task)
         choice = Choice(SNAPSHOT, snapshot_of=run.id, of=asked.of)
         snapshot_course(self._store, kit, choice)
-        return new_request(self._deployment, run.task, choice, principal, key, review=asked.review, note=asked.note)
+        return new_request(
+            self._deployment, run.task, choice, principal, key,
+            review=asked.review, approval=asked.approval, note=asked.note,
+        )  # fmt: skip
 
     def _kit(self, task: str) -> TaskKit:
         if task not in self._deployment.tasks and ":" in task:

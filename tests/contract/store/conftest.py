@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from beamctl.engine.base import Outcome, WriteResult
+from beamctl.store.chain import verify_chain
 from beamctl.store.leases import Lease
 from beamctl.store.open import Store, open_store
+from beamctl.store.requests import NewRequest
 from beamctl.store.runs import NewRun, Run
 
 WRITER = Path(__file__).with_name("writer.py")
@@ -172,6 +175,23 @@ def new_run(section: str = "cm1") -> NewRun:
         agent_hashes={"policy.onnx": "ab" * 32},
         configuration_hash="cd" * 32,
     )
+
+
+def new_request(key: str = "k1", **changed) -> NewRequest:
+    values = {
+        "task": "cm1-orbit", "section": "cm1", "algorithm": "tbsac", "agent": "cafe2-orbit", "principal": "operator",
+        "idempotency_key": key, "target": {"rms_mm": 0.5}, "budgets": {"steps": 30},
+    }  # fmt: skip
+    return NewRequest(**{**values, **changed})
+
+
+def ok(value: float) -> WriteResult:
+    return WriteResult(Outcome.OK, value, value)
+
+
+def verified(store):
+    with store.database.read() as connection:
+        return verify_chain(connection)
 
 
 class Child:

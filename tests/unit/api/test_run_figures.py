@@ -36,6 +36,11 @@ def test_what_is_not_known_is_never_best():
     assert (found.best, found.final) == ({"rms_mm": 2.0}, {"rms_mm": None})
 
 
+def test_a_result_is_told_from_a_last_reading():
+    assert not of((0, {"rms_mm": 2.0}), (1, {"rms_mm": 0.3})).has_result
+    assert of((0, {"rms_mm": 2.0}), (None, {"rms_mm": 2.1})).has_result
+
+
 def test_every_reading_counts_once():
     found = of((0, {"rms_mm": 2.0}))
     assert found.with_reading(FigureRow(1, 1, 5, {"rms_mm": 0.1})) is found

@@ -79,7 +79,7 @@ function factTable(a, b, kind, name) {
     ({ run }) =>
       figureText(name, run[which][name]);
   const seconds = ({ run }) => (run.ended ? span((new Date(run.ended) - new Date(run.started)) / 1000) : "goes on");
-  const [one, other] = [a, b].map(({ run }) => run.final[name] ?? run.best[name]);
+  const [one, other] = [a, b].map(({ run }) => run.final[name]);
   const better =
     isNumber(one) && isNumber(other) && one !== other
       ? `Run ${isBetter(kind, one, other) ? a.run.id : b.run.id} ended better.`

@@ -208,6 +208,7 @@ class RunView {
       ],
       { "data-testid": "snapshot-of" },
     );
+    const approval = check("Approve every step", {});
     const review = check("Review at the end: accept or abort", {});
     const note = input({ type: "text", maxlength: "500" });
     const wait = check("Ask for it anyway: it begins as soon as a control process runs.");
@@ -231,12 +232,14 @@ class RunView {
           ["Setpoint PV", { text: "Now", num: true }, { text: "Found", num: true }, { text: "Best", num: true }],
           rows,
         ),
+        approval.element,
         review.element,
         field("Note for the record", note),
       ],
       act: async () => {
         const made = await request(`/runs/${run.id}/snapshot`, {
           of: of.value,
+          approval: approval.box.checked,
           review: review.box.checked,
           note: note.value,
           if_control_down: wait.box.checked ? "wait" : "refuse",

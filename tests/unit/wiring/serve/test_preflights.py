@@ -36,6 +36,8 @@ def test_wired_as_described(place):
     assert (len(found.correctors), len(found.channels)) == (10, 10)
     expected, measured = np.array(found.expected_mm_per_a), np.array(found.measured_mm_per_a, dtype=float)
     assert np.corrcoef(expected.ravel(), measured.ravel())[0, 1] > 0.9
+    kicks = place.store.pages.events(run.id, ("visited",))[1:]
+    assert run.snapshot["max_steps"] == len(kicks)
 
 
 def test_a_reversed_corrector(make_place):

@@ -128,10 +128,11 @@ class TestSnapshot:
     @pytest.mark.parametrize("of", ["found", "best"])
     def test_of_a_run(self, place, of):
         run = place.run(algorithm="bls", max_steps=1)
-        new = place.machines.snapshot_request(run, RestoreSnapshot(of=of, review=True), "anna", "a-key")
+        new = place.machines.snapshot_request(run, RestoreSnapshot(of=of, review=True, approval=True), "anna", "a-key")
         choice = choice_of(claimed(place, new))
         assert (choice.algorithm, choice.snapshot_of, choice.of) == ("snapshot", run.id, of)
         assert new.budgets["review"] is True
+        assert new.needs_approval
 
     def test_of_a_run_without_one(self, place):
         place._sound_put(place.layout(TASK).permit, 0.0)

@@ -88,6 +88,7 @@ export class LivePanel {
     for (const [name, box] of this.others) box.set(num(live?.figures[name], 3), figure(name).unit);
     const isStale = !now || now.isStale;
     mark(this.figures, "class", isStale ? "figures stale" : "figures");
+    if (live) mark(this.figures, "data-reading", live.time);
     this.knobs.stale(isStale);
     const first = watch?.steps[0];
     const next = watch?.run.proposal?.setpoint_a;
