@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -140,7 +139,7 @@ class OrbitKit:
         problem = self.problem(choice)
         return OrbitCourse(problem, agent) if mapping is None else MappedOrbitCourse(problem, agent, mapping)
 
-    @cached_property
+    @property
     def section_hash(self) -> str:
         """Hash of what tuning the task's section depends on."""
         return description_hash(self.machine, self.ion, self.task.section)

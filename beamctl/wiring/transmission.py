@@ -1,7 +1,6 @@
 """Transmission tasks of an injector, put together."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from beamctl.agent.base import TransmissionAgent
 from beamctl.agent.composed import ApproachThenGpAgent, DesignAgent
@@ -61,7 +60,7 @@ class TransmissionKit:
         """PVs and conditions."""
         return injector_layout(self.machine, self.task, self.prefix)
 
-    @cached_property
+    @property
     def section_hash(self) -> str:
         """Hash of what tuning the injector depends on."""
         return injector_hash(self.machine)

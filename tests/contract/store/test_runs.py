@@ -56,7 +56,7 @@ def test_runs_are_listed_by_page_and_filter(store, lease):
     assert [run.id for run in store.runs.list(limit=2)] == ids[:2]
     assert [run.id for run in store.runs.list(before=ids[1], limit=2)] == ids[2:4]
     assert [run.id for run in store.runs.list(section="cm2")] == []
-    assert len(store.runs.list(state=RunState.RESTORED, task="t")) == 5
+    assert len(store.runs.list(state=RunState.RESTORED, task="cm1-orbit")) == 5
 
 
 def test_intents_are_settled_once(store, lease, run):

@@ -159,7 +159,7 @@ class Site:
         return self.until(run)
 
     def publish(self, section: str = SECTION, **values: Any) -> None:
-        """What the control process's observer does."""
+        """What the control process's observer does; the service has seen it when this returns."""
         detail = self.service.machines.sections[section]
         k, n = len(detail.knobs), len(detail.channels)
         payload = {
@@ -171,6 +171,8 @@ class Site:
             "figures": {"rms_mm": 1.0}, **values,
         }  # fmt: skip
         self.store.live.publish({section: payload})
+        number = self.store.live.number()
+        self.wait_for(lambda: self.service.live.number >= number)
 
     def shut(self) -> None:
         """End the service; safe to call twice."""
