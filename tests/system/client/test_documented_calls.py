@@ -13,7 +13,7 @@ import pytest
 from beamctl.cli import curl
 from tests.system.conftest import PATIENCE_S, ROOT
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = pytest.mark.system
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 HOW_TO = (ROOT / "docs" / "how-to" / "call-the-service.md").read_text(encoding="utf-8")
