@@ -1,5 +1,9 @@
-"""The contract itself, for programs and for people; everything comes from here, nothing from other sites."""
+"""The contract itself, for programs and for people; everything comes from here, nothing from other sites.
 
+Swagger UI comes with the package fastapi-offline, which carries the files that FastAPI would load from elsewhere.
+"""
+
+from importlib.metadata import distribution
 from pathlib import Path as File
 from typing import Any, Literal
 
@@ -11,7 +15,9 @@ from beamctl.api.routing import resource
 
 router = resource("docs")
 _FILES = File(__file__).parents[1] / "docs_files"
+_SWAGGER = File(str(distribution("fastapi-offline").locate_file("fastapi_offline"))) / "static"
 _POLICY = {"Content-Security-Policy": content_policy(style_src="'self' 'unsafe-inline'")}
+_START = "start.js"
 DocsFile = Literal["swagger-ui.css", "swagger-ui-bundle.js", "start.js"]
 
 
@@ -32,4 +38,4 @@ async def get_docs(who: Viewer) -> FileResponse:
 @router.get("/api/v1/docs/{name}", include_in_schema=False)
 async def get_docs_file(name: DocsFile, who: Viewer) -> FileResponse:
     """What the page above needs."""
-    return FileResponse(_FILES / name, headers=_POLICY)
+    return FileResponse((_FILES if name == _START else _SWAGGER) / name, headers=_POLICY)

@@ -111,3 +111,12 @@ def test_back_to_where_one_was_after_a_login(site, open_page):
     page.get_by_test_id("login-password").fill("correct horse battery")
     page.get_by_test_id("login-submit").click()
     is_shown(page, "tune")
+
+
+def test_the_contract_can_be_read_and_tried_out(site, open_page):
+    page = open_page("machine")
+    page.goto(f"{site.url}/api/v1/docs")
+    page.locator("#operations-machine-get_machine button").first.click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table tbody .response-col_status").first).to_contain_text("200")
